@@ -24,6 +24,7 @@ mod four_letter_word;
 mod options;
 mod plan;
 mod ports;
+mod relay;
 mod server;
 
 pub use dead_end::{BlackHole, DeadPort};
@@ -33,3 +34,4 @@ pub use error::StartError;
 pub use four_letter_word::{Mode, ask};
 pub use options::Options;
 pub use ports::ReservedPort;
+pub use relay::{Direction, Relay};
