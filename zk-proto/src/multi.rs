@@ -6,7 +6,8 @@ use crate::op::unknown;
 use crate::{
     CheckVersionRequest, Create2Response, CreateRequest, CreateResponse, CreateTtlRequest, DecodeError,
     DeleteRequest, ErrorCode, ErrorResponse, GetChildrenRequest, GetChildrenResponse, GetDataRequest,
-    GetDataResponse, Jute, MultiHeader, OpCode, Reader, Record, SetDataRequest, SetDataResponse, Value,
+    GetDataResponse, Jute, MultiHeader, OpCode, Reader, Record, SetDataRequest, SetDataResponse, Ustring,
+    Value,
 };
 
 /// Request of multi and of multiRead: operations, each after its [`MultiHeader`], and a header that ends them.
@@ -113,6 +114,19 @@ impl Op {
             Self::Check(_) => OpCode::CHECK,
             Self::GetData(_) => OpCode::GET_DATA,
             Self::GetChildren(_) => OpCode::GET_CHILDREN,
+        }
+    }
+
+    /// The path that the operation is about, to be changed.
+    pub fn path_mut(&mut self) -> &mut Ustring {
+        match self {
+            Self::Create(record) | Self::Create2(record) | Self::CreateContainer(record) => &mut record.path,
+            Self::CreateTtl(record) => &mut record.path,
+            Self::Delete(record) => &mut record.path,
+            Self::SetData(record) => &mut record.path,
+            Self::Check(record) => &mut record.path,
+            Self::GetData(record) => &mut record.path,
+            Self::GetChildren(record) => &mut record.path,
         }
     }
 

@@ -275,6 +275,41 @@ impl Request {
             | Self::CloseSession => None,
         }
     }
+
+    /// The same path, to be changed.
+    pub fn path_mut(&mut self) -> Option<&mut Ustring> {
+        match self {
+            Self::Create(record) | Self::Create2(record) | Self::CreateContainer(record) => {
+                Some(&mut record.path)
+            }
+            Self::CreateTtl(record) => Some(&mut record.path),
+            Self::Delete(record) | Self::DeleteContainer(record) => Some(&mut record.path),
+            Self::Exists(record) => Some(&mut record.path),
+            Self::GetData(record) => Some(&mut record.path),
+            Self::SetData(record) => Some(&mut record.path),
+            Self::GetAcl(record) => Some(&mut record.path),
+            Self::SetAcl(record) => Some(&mut record.path),
+            Self::GetChildren(record) => Some(&mut record.path),
+            Self::GetChildren2(record) => Some(&mut record.path),
+            Self::Sync(record) => Some(&mut record.path),
+            Self::Check(record) => Some(&mut record.path),
+            Self::CheckWatches(record) => Some(&mut record.path),
+            Self::RemoveWatches(record) => Some(&mut record.path),
+            Self::AddWatch(record) => Some(&mut record.path),
+            Self::GetEphemerals(record) => Some(&mut record.prefix_path),
+            Self::GetAllChildrenNumber(record) => Some(&mut record.path),
+            Self::Ping
+            | Self::Multi(_)
+            | Self::MultiRead(_)
+            | Self::Reconfig(_)
+            | Self::WhoAmI
+            | Self::Auth(_)
+            | Self::Sasl(_)
+            | Self::SetWatches(_)
+            | Self::SetWatches2(_)
+            | Self::CloseSession => None,
+        }
+    }
 }
 
 impl Response {
