@@ -121,6 +121,11 @@ pub(crate) fn asks_for_watch(request: &Request) -> bool {
     )
 }
 
+/// How many results the reply must have: one for each operation of a multi or multiRead.
+pub(crate) fn ops(request: &Request) -> usize {
+    if let Request::Multi(multi) | Request::MultiRead(multi) = request { multi.ops.len() } else { 0 }
+}
+
 /// The watch that the server has left for a request that asked for one, by its answer.
 pub(crate) fn watch_left(request: &Request, err: ErrorCode) -> Option<(Ustring, WatchKind)> {
     let kind = match (request, err) {

@@ -84,6 +84,14 @@ pub enum Failure {
         /// The limit that was configured, in bytes.
         limit: usize,
     },
+    /// The reply to a multi doesn't have a result for each operation.
+    #[error("the reply has {results} results for {ops} operations")]
+    WrongResultCount {
+        /// The results in the reply.
+        results: usize,
+        /// The operations in the request.
+        ops: usize,
+    },
     /// The server answered with success, but the answer can't be read.
     #[error("the reply (zxid {zxid}) can't be decoded")]
     MalformedReply {

@@ -4,8 +4,8 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use zk_proto::{
-    ConnectRequest, ConnectResponse, ErrorCode, Frame, Jute as _, Reader, ReplyHeader, Request, Response,
-    SessionId, WatcherEvent, Zxid,
+    ConnectRequest, ConnectResponse, ErrorCode, Frame, Jute as _, OpCode, Reader, ReplyHeader, Request,
+    Response, SessionId, WatcherEvent, Zxid,
 };
 
 use crate::{
@@ -96,10 +96,8 @@ impl Session {
         let Some((Owner::Request(accepted), zxid)) = answered else {
             return self.disconnect(self.oversize(len));
         };
-        let failure = Failure::ReplyTooLarge { len, limit: self.config.max_frame_len };
-        self.stats.failed += 1;
-        let result = Err(RequestError::Failed { failure, delivery: Delivery::MaybeApplied });
-        self.outcome(&accepted, zxid, result);
+        let error = self.unusable(Failure::ReplyTooLarge { len, limit: self.config.max_frame_len });
+        self.outcome(&accepted, zxid, Err(error));
     }
 
     fn on_pong(&mut self) {
@@ -155,20 +153,29 @@ impl Session {
             self.stats.refused += 1;
             return Err(RequestError::Refused { code: header.err, results: alloc::vec::Vec::new() });
         }
-        let mut response = Response::decode(accepted.op, reader).map_err(|error| {
-            self.stats.failed += 1;
-            let failure = Failure::MalformedReply { zxid: header.zxid, error };
-            RequestError::Failed { failure, delivery: Delivery::MaybeApplied }
-        })?;
+        let mut response = match Response::decode(accepted.op, reader) {
+            Ok(response) => response,
+            Err(error) => return Err(self.unusable(Failure::MalformedReply { zxid: header.zxid, error })),
+        };
         self.chroot.undo(&mut response);
-        if let Response::Multi(multi) = &mut response {
-            if let Some(code) = multi.first_error() {
+        if let Response::Multi(multi) | Response::MultiRead(multi) = &mut response {
+            let (results, ops) = (multi.results.len(), accepted.ops);
+            if results != ops {
+                return Err(self.unusable(Failure::WrongResultCount { results, ops }));
+            }
+            if let Some(code) = multi.first_error().filter(|_| accepted.op == OpCode::MULTI) {
                 self.stats.refused += 1;
                 let results = core::mem::take(&mut multi.results);
                 return Err(RequestError::Refused { code, results });
             }
         }
         Ok(response)
+    }
+
+    /// The server has answered, but nobody can tell what.
+    fn unusable(&mut self, failure: Failure) -> RequestError {
+        self.stats.failed += 1;
+        RequestError::Failed { failure, delivery: Delivery::MaybeApplied }
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) struct Accepted {
     pub(crate) op: OpCode,
     pub(crate) deadline: Option<Instant>,
     pub(crate) retry: Retry,
+    /// How many operations a multi has; 0 for anything else.
+    pub(crate) ops: usize,
     /// Its watch is wanted.
     pub(crate) asks_for_watch: bool,
     /// The request itself, where it is needed again: to register its watch, or to send it once more.

@@ -24,7 +24,7 @@ use crate::{
     action::Reply,
     admission,
     chroot::Chroot,
-    connection::{Connection, Owner, SendLimits, Xids},
+    connection::{Connection, Growth, Owner, SendLimits, Xids},
     ensemble::Ensemble,
     requests::{self, Accepted, Queue},
     timers::Timers,
@@ -250,6 +250,7 @@ impl Session {
             deadline: options.deadline,
             retry: options.retry,
             asks_for_watch,
+            ops: admission::ops(&request),
             retained: None,
         };
         self.queue.push(accepted, request, is_retained);
@@ -597,19 +598,18 @@ impl Session {
     /// once, for a third of the session timeout, in which a ping asks whether it is there.
     fn be_late(&mut self, by: Duration) {
         self.emit(Event::Late { by });
-        let grace = self.now + self.identity.timeout / 3;
+        let silence = [Timer::Connect, Timer::Read, Timer::Pong, Timer::Frame];
+        let mut due = silence.into_iter().filter(|&timer| self.timers.is_due(timer, self.now)).peekable();
         let Some(connection) = &mut self.connection else { return };
-        if core::mem::replace(&mut connection.excused, true) {
+        if due.peek().is_none() || core::mem::replace(&mut connection.excused, true) {
             return;
         }
-        for timer in [Timer::Connect, Timer::Read, Timer::Pong, Timer::Frame] {
-            if self.timers.is_due(timer, self.now) {
-                self.timers.set(timer, grace);
-            }
+        let due: alloc::vec::Vec<_> = due.collect();
+        for timer in due {
+            self.timers.set(timer, self.now + self.identity.timeout / 3);
         }
         if let Some(growth) = &mut connection.growth {
-            growth.since = self.now;
-            growth.received = self.stats.bytes_received;
+            *growth = Growth { since: self.now, received: self.stats.bytes_received };
         }
         if self.state.is_connected() && !connection.close_sent {
             self.timers.set(Timer::Ping, self.now);
