@@ -4,8 +4,8 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use zk_proto::{
-    ConnectRequest, ConnectResponse, ErrorCode, Frame, Jute as _, OpCode, Reader, ReplyHeader, Request,
-    Response, SessionId, WatcherEvent, Zxid,
+    ConnectResponse, ErrorCode, Frame, Jute as _, OpCode, Reader, ReplyHeader, Response, SessionId,
+    WatcherEvent, Zxid,
 };
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     admission,
     connection::{Growth, Owner},
     requests::Accepted,
-    session::Accepting,
+    transitions::Accepting,
     watches::{Batch, Fired},
 };
 
@@ -209,7 +209,7 @@ impl Session {
         connection.early_events.push((zxid, event.clone(), fired));
     }
 
-    fn tell_watch(&mut self, zxid: Zxid, event: &WatcherEvent, fired: Fired) {
+    pub(crate) fn tell_watch(&mut self, zxid: Zxid, event: &WatcherEvent, fired: Fired) {
         self.emit(Event::Watch(WatchEvent {
             request: fired.owner,
             event_type: event.event_type,
@@ -236,23 +236,8 @@ impl Session {
     }
 }
 
-/// Priming: what goes before requests on each new connection.
+/// The handshake.
 impl Session {
-    pub(crate) fn connect_request(&self) -> ConnectRequest {
-        let (session_id, password) = match &self.identity.session {
-            Some((session_id, password)) => (*session_id, password.clone()),
-            None => (SessionId(0), Bytes::from_static(&[0; 16])),
-        };
-        ConnectRequest {
-            protocol_version: 0,
-            last_zxid_seen: self.identity.last_zxid,
-            time_out: self.config.session_timeout_millis(),
-            session_id,
-            passwd: Some(password),
-            read_only: Some(false),
-        }
-    }
-
     fn on_connect_response(&mut self, payload: &Bytes) {
         let response = match ConnectResponse::decode(&mut Reader::new(payload)) {
             Ok(response) => response,
@@ -280,56 +265,6 @@ impl Session {
             timeout: Duration::from_millis(millis),
             read_only: false,
         });
-    }
-
-    /// Queues what comes next of the priming, once what went before is handed out; behind all requests, the
-    /// closeSession of a session that is being closed.
-    pub(crate) fn prime(&mut self) {
-        if !self.state.is_connected() {
-            return;
-        }
-        let Some(connection) = &mut self.connection else { return };
-        if connection.has_control() || !connection.window.is_open() {
-            return;
-        }
-        if !connection.is_open && !self.closing {
-            let batch = connection
-                .rearm
-                .as_mut()
-                .and_then(|rearm| rearm.next_batch(&mut self.watches, self.config.max_set_watches_len));
-            if let Some((request, batch)) = batch {
-                let xid = self.xids.next();
-                return connection.push_control(&request, xid, Owner::SetWatches(batch.into()), self.now);
-            }
-        }
-        connection.is_open = true;
-        if self.closing && self.queue.is_empty() && !connection.close_sent && !connection.has_slices() {
-            let xid = self.xids.next();
-            connection.push_control(&Request::CloseSession, xid, Owner::CloseSession, self.now);
-            connection.close_sent = true;
-        }
-        self.note_progress();
-    }
-
-    /// Tells what the priming has come to: the gap of the persistent watches, and that all is through.
-    fn note_progress(&mut self) {
-        let Some(connection) = &mut self.connection else { return };
-        let Some(rearm) = &mut connection.rearm else { return };
-        if let Some(from) = rearm.take_gap(&mut self.watches) {
-            let early = core::mem::take(&mut connection.early_events);
-            self.emit(Event::WatchesRestored { from, to: self.identity.last_zxid });
-            for (zxid, event, fired) in early {
-                self.tell_watch(zxid, &event, fired);
-            }
-        }
-        let Some(connection) = &mut self.connection else { return };
-        if connection.is_open && connection.rearm.as_ref().is_some_and(crate::watches::Rearm::is_done) {
-            connection.rearm = None;
-            if !self.closing {
-                connection.ready_at = Some(self.now);
-                self.emit(Event::Ready);
-            }
-        }
     }
 }
 

@@ -1,0 +1,164 @@
+//! What time does to a session.
+
+use core::time::Duration;
+
+use crate::{
+    DisconnectReason, Event, ExpiredBy, ExpiredReason, Expiry, Failure, Instant, Session, State, Timer,
+    connection::Growth,
+};
+
+impl Session {
+    pub(crate) fn at(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+    }
+
+    /// What is true by the time alone, whatever the connection does.
+    pub(crate) fn act_on_time(&mut self) {
+        if self.timers.is_due(Timer::Deadline, self.now) {
+            self.act_on_deadlines();
+        }
+        if self.timers.is_due(Timer::MayBeExpired, self.now) {
+            self.timers.stop(Timer::MayBeExpired);
+            self.emit(Event::MayBeExpired);
+        }
+        if self.timers.is_due(Timer::Expiry, self.now) {
+            self.expire(ExpiredBy::Client, ExpiredReason::Silence);
+        }
+        if self.timers.is_due(Timer::Close, self.now) {
+            self.end(State::Closed, &Failure::Closed, Event::Closed { confirmed: false });
+        }
+    }
+
+    pub(crate) fn act_on_deadlines(&mut self) {
+        while let Some(&(deadline, request)) = self.deadlines.first() {
+            if deadline > self.now {
+                self.timers.set(Timer::Deadline, deadline);
+                return;
+            }
+            self.deadlines.pop_first();
+            self.give_up(request, &Failure::Deadline);
+        }
+        self.timers.stop(Timer::Deadline);
+    }
+
+    pub(crate) fn act_on_connection_timers(&mut self) {
+        if self.timers.is_due(Timer::Backoff, self.now) {
+            self.start_attempt();
+        } else if self.timers.is_due(Timer::Connect, self.now) {
+            self.disconnect(DisconnectReason::ConnectTimeout);
+        } else if self.timers.is_due(Timer::Read, self.now) {
+            let is_connected = self.state.is_connected();
+            self.disconnect(if is_connected {
+                DisconnectReason::ReadTimeout
+            } else {
+                DisconnectReason::ConnectTimeout
+            });
+        } else if self.timers.is_due(Timer::Frame, self.now) {
+            self.check_growth();
+        } else if self.timers.is_due(Timer::Pong, self.now) {
+            self.check_pong();
+        }
+        if self.timers.is_due(Timer::Ping, self.now) {
+            self.ping();
+        }
+    }
+
+    /// Nothing has been sent for a third of the session timeout. The timer runs again when the ping leaves.
+    fn ping(&mut self) {
+        self.timers.stop(Timer::Ping);
+        if let Some(connection) = &mut self.connection {
+            connection.shrink();
+            connection.push_ping();
+        }
+        self.queue.shrink();
+    }
+
+    /// The oldest ping has waited for a whole session timeout. A frame that is half received excuses it: the
+    /// answer comes behind.
+    fn check_pong(&mut self) {
+        let Some(connection) = &self.connection else { return };
+        if connection.decoder.is_empty() {
+            self.disconnect(DisconnectReason::PingTimeout);
+        } else {
+            self.timers.set(Timer::Pong, self.now + self.identity.timeout / 3);
+        }
+    }
+
+    /// A frame has been under way for as long as silence would be borne.
+    fn check_growth(&mut self) {
+        let received = self.stats.bytes_received;
+        let least = u64::from(self.config.min_frame_rate);
+        let Some(growth) = self.connection.as_mut().and_then(|connection| connection.growth.as_mut()) else {
+            self.timers.stop(Timer::Frame);
+            return;
+        };
+        let elapsed = (self.now - growth.since).as_millis();
+        if u128::from(received - growth.received) * 1000 < u128::from(least) * elapsed {
+            self.disconnect(DisconnectReason::SlowFrame);
+        } else {
+            growth.since = self.now;
+            growth.received = received;
+            self.timers.set(Timer::Frame, self.now + self.read_timeout());
+        }
+    }
+
+    /// A tick came so late that what the server has sent meanwhile may lie unread: its silence is excused
+    /// once, for a third of the session timeout, in which a ping asks whether it is there.
+    pub(crate) fn be_late(&mut self, by: Duration) {
+        self.emit(Event::Late { by });
+        let silence = [Timer::Connect, Timer::Read, Timer::Pong, Timer::Frame];
+        let mut due = silence.into_iter().filter(|&timer| self.timers.is_due(timer, self.now)).peekable();
+        let Some(connection) = &mut self.connection else { return };
+        if due.peek().is_none() || core::mem::replace(&mut connection.excused, true) {
+            return;
+        }
+        let due: alloc::vec::Vec<_> = due.collect();
+        for timer in due {
+            self.timers.set(timer, self.now + self.identity.timeout / 3);
+        }
+        if let Some(growth) = &mut connection.growth {
+            *growth = Growth { since: self.now, received: self.stats.bytes_received };
+        }
+        if self.state.is_connected() && !connection.close_sent {
+            self.timers.set(Timer::Ping, self.now);
+        }
+    }
+
+    /// The servers have heard of the session: a frame handed out at `sent_at` was answered.
+    pub(crate) fn heard_of(&mut self, sent_at: Instant, anew: bool) {
+        if sent_at <= self.identity.heard_of_at && !anew {
+            return;
+        }
+        self.identity.heard_of_at = self.identity.heard_of_at.max(sent_at);
+        let timeout = self.identity.timeout;
+        let may_be_expired = self.identity.heard_of_at + timeout;
+        if anew || may_be_expired > self.now || self.timers.get(Timer::MayBeExpired).is_some() {
+            self.timers.set(Timer::MayBeExpired, may_be_expired);
+        }
+        if self.config.expiry == Expiry::Client {
+            self.timers.set(Timer::Expiry, may_be_expired + timeout / 3);
+        }
+    }
+
+    /// A third of the session timeout, or less if there are more than three servers: whatever the last one
+    /// did, there is time to try another.
+    pub(crate) fn attempt_timeout(&self) -> Duration {
+        let parts = u32::try_from(self.ensemble.len()).unwrap_or(u32::MAX).max(3);
+        (self.identity.timeout / parts).max(MIN_ATTEMPT_TIMEOUT)
+    }
+
+    pub(crate) fn read_timeout(&self) -> Duration {
+        self.identity.timeout / 3 * 2
+    }
+}
+
+/// When to be heard again, as in `ClientCnxn.SendThread.run`: after a third of the session timeout, and after
+/// 10 s at the latest.
+pub(crate) fn ping_interval(timeout: Duration) -> Duration {
+    (timeout / 3).min(MAX_PING_INTERVAL)
+}
+
+const MAX_PING_INTERVAL: Duration = Duration::from_secs(10);
+/// A tick is late from this part of the session timeout on.
+pub(crate) const LATE_PART: u32 = 10;
+const MIN_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1);

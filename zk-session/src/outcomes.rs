@@ -1,0 +1,124 @@
+//! From acceptance to the one outcome: what may be submitted, and how requests end that get no reply.
+
+use zk_proto::{Request, Zxid};
+
+use crate::{
+    Delivery, Event, Failure, RequestError, RequestId, Retry, Session, State, SubmitError,
+    action::Reply,
+    admission,
+    connection::{Connection, Owner},
+    requests::{self, Accepted, Queue},
+};
+
+impl Session {
+    pub(crate) fn admit(&self, request: &Request) -> Result<(), SubmitError> {
+        match self.state {
+            State::Expired => return Err(SubmitError::Expired),
+            State::AuthFailed => return Err(SubmitError::AuthFailed),
+            State::Closed => return Err(SubmitError::Closed),
+            State::Connecting | State::Associating | State::Connected | State::ConnectedReadOnly => {}
+        }
+        if self.closing {
+            return Err(SubmitError::Closed);
+        }
+        admission::check(request)?;
+        if self.queue.len() >= self.config.max_queued_requests {
+            let limit = self.config.max_queued_requests;
+            return Err(SubmitError::QueueFull { limit_name: "max_queued_requests", limit });
+        }
+        let limit = self.config.max_watches;
+        if admission::asks_for_watch(request) && self.watches.len() + self.watches_asked_for >= limit {
+            return Err(SubmitError::TooManyWatches { limit });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn admit_size(&self, request: &Request) -> Result<(), SubmitError> {
+        let len = requests::payload_len(request);
+        if len > self.config.max_request_len {
+            return Err(SubmitError::TooLarge { len, limit: self.config.max_request_len });
+        }
+        if self.queue.bytes() + len > self.config.max_queued_bytes {
+            let limit = self.config.max_queued_bytes;
+            return Err(SubmitError::QueueFull { limit_name: "max_queued_bytes", limit });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn accepted_mut(&mut self, id: RequestId) -> Option<&mut Accepted> {
+        if let Some(accepted) = self.queue.get_mut(id) {
+            return Some(accepted);
+        }
+        match self.connection.as_mut()?.find(id)? {
+            Owner::Request(accepted) => Some(accepted),
+            Owner::Abandoned | Owner::SetWatches(_) | Owner::CloseSession => None,
+        }
+    }
+
+    /// Ends a request that nothing else has ended; a reply that still comes is swallowed.
+    pub(crate) fn give_up(&mut self, id: RequestId, failure: &Failure) {
+        if let Some(accepted) = self.queue.remove(id) {
+            self.fail(accepted, failure.clone(), Delivery::NotSent);
+            return;
+        }
+        let Some(owner) = self.connection.as_mut().and_then(|connection| connection.find(id)) else { return };
+        if let Owner::Request(accepted) = core::mem::replace(owner, Owner::Abandoned) {
+            self.fail(accepted, failure.clone(), Delivery::MaybeApplied);
+        }
+    }
+
+    /// A connection that was accepted is lost: what was sent on it or waited behind ends with it, unless it
+    /// may be sent again.
+    pub(crate) fn fail_or_requeue(&mut self, connection: Connection) {
+        let reached = connection.window.reached();
+        let mut again = Queue::default();
+        for frame in connection.in_flight {
+            if let Owner::Request(accepted) = frame.owner {
+                let delivery = delivery(frame.start, reached);
+                self.fail_or_keep(accepted, delivery, &mut again);
+            }
+        }
+        for accepted in self.queue.take_all() {
+            self.fail_or_keep(accepted, Delivery::NotSent, &mut again);
+        }
+        self.queue = again;
+    }
+
+    fn fail_or_keep(&mut self, mut accepted: Accepted, delivery: Delivery, again: &mut Queue) {
+        let is_safe = delivery == Delivery::NotSent || admission::only_reads(accepted.op);
+        match accepted.retained.take() {
+            Some(request) if is_safe && accepted.retry == Retry::WhenSafe => {
+                again.push(accepted, *request, true)
+            }
+            retained => {
+                accepted.retained = retained;
+                self.fail(accepted, Failure::ConnectionLoss, delivery);
+            }
+        }
+    }
+
+    pub(crate) fn fail(&mut self, accepted: Accepted, failure: Failure, delivery: Delivery) {
+        self.stats.failed += 1;
+        self.outcome(&accepted, Zxid(0), Err(RequestError::Failed { failure, delivery }));
+    }
+
+    /// Tells a request's one outcome.
+    pub(crate) fn outcome(
+        &mut self,
+        accepted: &Accepted,
+        zxid: Zxid,
+        result: Result<zk_proto::Response, RequestError>,
+    ) {
+        self.stats.ended += 1;
+        self.watches_asked_for -= usize::from(accepted.asks_for_watch);
+        if let Some(deadline) = accepted.deadline {
+            self.deadlines.remove(&(deadline, accepted.id));
+        }
+        self.emit(Event::Reply(Reply { request: accepted.id, zxid, result }));
+    }
+}
+
+/// Whether a frame that begins at `start` can have reached the server.
+pub(crate) fn delivery(start: u64, reached: u64) -> Delivery {
+    if start < reached { Delivery::MaybeApplied } else { Delivery::NotSent }
+}

@@ -1,0 +1,114 @@
+//! What a session sends: the priming of each new connection, then requests, chunk by chunk.
+
+use bytes::Bytes;
+use zk_proto::{ConnectRequest, Request, SessionId};
+
+use crate::{
+    Action, ConnectionId, Event, Session, Timer,
+    clock::ping_interval,
+    connection::{Owner, SendLimits},
+    watches::Rearm,
+};
+
+impl Session {
+    pub(crate) fn connect_request(&self) -> ConnectRequest {
+        let (session_id, password) = match &self.identity.session {
+            Some((session_id, password)) => (*session_id, password.clone()),
+            None => (SessionId(0), Bytes::from_static(&[0; 16])),
+        };
+        ConnectRequest {
+            protocol_version: 0,
+            last_zxid_seen: self.identity.last_zxid,
+            time_out: self.config.session_timeout_millis(),
+            session_id,
+            passwd: Some(password),
+            read_only: Some(false),
+        }
+    }
+
+    /// Queues what comes next of the priming, once what went before is handed out; behind all requests, the
+    /// closeSession of a session that is being closed.
+    pub(crate) fn prime(&mut self) {
+        if !self.state.is_connected() {
+            return;
+        }
+        let Some(connection) = &mut self.connection else { return };
+        if connection.has_control() || !connection.window.is_open() {
+            return;
+        }
+        if !connection.is_open && !self.closing {
+            let batch = connection
+                .rearm
+                .as_mut()
+                .and_then(|rearm| rearm.next_batch(&mut self.watches, self.config.max_set_watches_len));
+            if let Some((request, batch)) = batch {
+                let xid = self.xids.next();
+                return connection.push_control(&request, xid, Owner::SetWatches(batch.into()), self.now);
+            }
+        }
+        connection.is_open = true;
+        if self.closing && self.queue.is_empty() && !connection.close_sent && !connection.has_slices() {
+            let xid = self.xids.next();
+            connection.push_control(&Request::CloseSession, xid, Owner::CloseSession, self.now);
+            connection.close_sent = true;
+        }
+        self.note_progress();
+    }
+
+    /// Tells what the priming has come to: the gap of the persistent watches, and that all is through.
+    pub(crate) fn note_progress(&mut self) {
+        let Some(connection) = &mut self.connection else { return };
+        let Some(rearm) = &mut connection.rearm else { return };
+        if let Some(from) = rearm.take_gap(&mut self.watches) {
+            let early = core::mem::take(&mut connection.early_events);
+            self.emit(Event::WatchesRestored { from, to: self.identity.last_zxid });
+            for (zxid, event, fired) in early {
+                self.tell_watch(zxid, &event, fired);
+            }
+        }
+        let Some(connection) = &mut self.connection else { return };
+        if connection.is_open && connection.rearm.as_ref().is_some_and(Rearm::is_done) {
+            connection.rearm = None;
+            if !self.closing {
+                connection.ready_at = Some(self.now);
+                self.emit(Event::Ready);
+            }
+        }
+    }
+}
+
+/// Chunks.
+impl Session {
+    pub(crate) fn next_send(&mut self) -> Option<Action> {
+        let connection = self.connection.as_mut()?;
+        let limits = SendLimits {
+            max_send_len: self.config.max_send_len.max(MIN_SEND_LIMIT),
+            max_in_flight: self.config.max_in_flight.max(1),
+        };
+        let pings = connection.pings.unanswered.len();
+        let bytes = connection.next_chunk(&mut self.queue, limits, &mut self.xids, self.now)?;
+        self.stats.bytes_sent += bytes.len() as u64;
+        self.stats.pings += (connection.pings.unanswered.len() - pings) as u64;
+        if self.state.is_connected() {
+            if connection.close_sent {
+                self.timers.stop(Timer::Ping);
+            } else {
+                self.timers.set(Timer::Ping, self.now + ping_interval(self.identity.timeout));
+            }
+            if let Some(&oldest) = connection.pings.unanswered.front() {
+                self.timers.set(Timer::Pong, oldest + self.identity.timeout);
+            }
+        }
+        Some(Action::Send { connection: connection.id, bytes })
+    }
+
+    pub(crate) fn is_current(&self, connection: ConnectionId) -> bool {
+        self.connection.as_ref().is_some_and(|current| current.id == connection)
+    }
+
+    pub(crate) fn emit(&mut self, event: Event) {
+        self.actions.push_back(Action::Emit(event));
+    }
+}
+
+const MIN_SEND_LIMIT: usize = 64;

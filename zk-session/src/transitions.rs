@@ -1,0 +1,146 @@
+//! Every change of a session's state.
+
+use core::time::Duration;
+
+use zk_proto::SessionId;
+
+use crate::{
+    Action, ConnectionId, Delivery, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, Session,
+    State, Timer, WatchEndReason,
+    clock::ping_interval,
+    connection::{Connection, Owner},
+    outcomes::delivery,
+    watches::Rearm,
+};
+
+impl Session {
+    pub(crate) fn start_attempt(&mut self) {
+        self.connections += 1;
+        self.stats.attempts += 1;
+        let connection = ConnectionId(self.connections);
+        self.connection = Some(Connection::new(connection, self.config.max_frame_len.max(MIN_FRAME_LIMIT)));
+        self.state = State::Connecting;
+        self.timers.stop(Timer::Backoff);
+        self.timers.set(Timer::Connect, self.now + self.attempt_timeout());
+        let server = self.ensemble.next();
+        self.actions.push_back(Action::Connect { connection, server });
+    }
+
+    /// The transport is up: the ConnectRequest goes out, under the same deadline.
+    pub(crate) fn associate(&mut self) {
+        let request = self.connect_request();
+        let Some(connection) = &mut self.connection else { return };
+        request.encode_frame(connection.control());
+        connection.connect_sent_at = self.now;
+        self.state = State::Associating;
+        if let Some(due) = self.timers.get(Timer::Connect) {
+            self.timers.stop(Timer::Connect);
+            self.timers.set(Timer::Read, due);
+        }
+    }
+
+    /// A server has accepted the session.
+    pub(crate) fn connected(&mut self, response: Accepting) {
+        let resumed = self.identity.session.is_some();
+        self.state = if response.read_only { State::ConnectedReadOnly } else { State::Connected };
+        self.identity.session = Some((response.session_id, response.password));
+        self.identity.timeout = response.timeout;
+        self.stats.connections += 1;
+        self.ensemble.accepted();
+        self.timers.set(Timer::Read, self.now + self.read_timeout());
+        let Some(connection) = &mut self.connection else { return };
+        connection.rearm = Some(Rearm::new(&self.watches));
+        let sent_at = connection.connect_sent_at;
+        self.timers.set(Timer::Ping, sent_at + ping_interval(response.timeout));
+        self.timers.stop(Timer::MayBeExpired);
+        self.heard_of(sent_at, true);
+        self.emit(Event::Connected {
+            session_id: response.session_id,
+            negotiated_timeout: response.timeout,
+            read_only: response.read_only,
+            resumed,
+        });
+    }
+
+    /// The machine drops its connection and looks for another server.
+    pub(crate) fn disconnect(&mut self, reason: DisconnectReason) {
+        if let Some(connection) = self.connection.take() {
+            let action = Action::Disconnect { connection: connection.id, reason: reason.clone() };
+            self.actions.push_back(action);
+            self.lost(connection, reason);
+        }
+    }
+
+    /// The connection is gone, whoever ended it.
+    pub(crate) fn lost(&mut self, connection: Connection, reason: DisconnectReason) {
+        for timer in [Timer::Connect, Timer::Read, Timer::Ping, Timer::Pong, Timer::Frame] {
+            self.timers.stop(timer);
+        }
+        let was_connected = self.state.is_connected();
+        self.state = State::Connecting;
+        if was_connected {
+            let held = connection.ready_at.is_some_and(|ready| self.now - ready >= self.identity.timeout / 3);
+            self.ensemble.connection_lost(held);
+            self.watches.connection_lost(self.identity.last_zxid);
+            self.fail_or_requeue(connection);
+            self.emit(Event::Disconnected { reason });
+        } else if let Some(attempts) = self.ensemble.attempt_failed() {
+            self.emit(Event::AllServersFailed { attempts, last_reason: reason });
+        }
+        if self.closing && self.identity.session.is_none() {
+            self.end(State::Closed, &Failure::Closed, Event::Closed { confirmed: false });
+            return;
+        }
+        let delay = self.ensemble.backoff(self.identity.timeout / 3);
+        if delay.is_zero() {
+            self.start_attempt();
+        } else {
+            self.timers.set(Timer::Backoff, self.now + delay);
+        }
+    }
+
+    /// The session is over: `event` is the last thing that is told, after all outcomes and ends of watches.
+    pub(crate) fn end(&mut self, state: State, failure: &Failure, event: Event) {
+        self.state = state;
+        self.timers.stop_all();
+        self.identity.session = None;
+        if let Some(connection) = self.connection.take() {
+            let reason = DisconnectReason::SessionEnded;
+            self.actions.push_back(Action::Disconnect { connection: connection.id, reason });
+            let reached = connection.window.reached();
+            for frame in connection.in_flight {
+                if let Owner::Request(accepted) = frame.owner {
+                    self.fail(accepted, failure.clone(), delivery(frame.start, reached));
+                }
+            }
+        }
+        for accepted in self.queue.take_all() {
+            self.fail(accepted, failure.clone(), Delivery::NotSent);
+        }
+        for (request, path) in self.watches.end_all() {
+            let path = self.chroot.client_path(&path);
+            self.emit(Event::WatchEnded { request, path, reason: WatchEndReason::SessionEnded });
+        }
+        self.emit(event);
+    }
+
+    /// The session has expired. If it was being closed, that is what a server has confirmed thereby.
+    pub(crate) fn expire(&mut self, by: ExpiredBy, reason: ExpiredReason) {
+        if self.closing && by == ExpiredBy::Server {
+            self.end(State::Closed, &Failure::Closed, Event::Closed { confirmed: true });
+        } else {
+            self.end(State::Expired, &Failure::SessionExpired, Event::Expired { by, reason });
+        }
+    }
+}
+
+/// What a ConnectResponse grants.
+pub(crate) struct Accepting {
+    pub(crate) session_id: SessionId,
+    pub(crate) password: bytes::Bytes,
+    pub(crate) timeout: Duration,
+    pub(crate) read_only: bool,
+}
+
+/// Room for a ConnectResponse.
+const MIN_FRAME_LIMIT: usize = 64;
