@@ -1,5 +1,6 @@
 //! All that comes out of a session.
 
+use alloc::string::String;
 use core::{fmt, time::Duration};
 
 use bytes::Bytes;
@@ -149,6 +150,12 @@ pub enum Event {
         by: ExpiredBy,
         /// How it was found out.
         reason: ExpiredReason,
+    },
+    /// A server refused to authenticate the session. Terminal, as in the Java client; the session itself lives
+    /// on at the servers until its timeout has passed.
+    AuthFailed {
+        /// The auth scheme, or `sasl`.
+        scheme: String,
     },
     /// The session was closed on request. Terminal.
     Closed {

@@ -8,6 +8,12 @@ use crate::{
 };
 
 impl Session {
+    /// What every command begins with.
+    pub(crate) fn begin_input(&mut self, now: Instant) {
+        self.at(now);
+        self.act_on_time();
+    }
+
     pub(crate) fn at(&mut self, now: Instant) {
         self.now = self.now.max(now);
     }

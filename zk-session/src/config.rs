@@ -1,15 +1,16 @@
 //! What a session is told when it is made.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use zk_proto::ConnectString;
 
-use crate::{Credentials, Instant};
+use crate::{AuthInfo, Credentials, Instant, Sasl};
 
 /// All that a session is told when it is made.
 ///
 /// Any value is safe: what is out of range is brought into it, as each field says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
     /// The servers, and the chroot below which all paths are.
@@ -21,6 +22,10 @@ pub struct Config {
     pub seed: u64,
     /// A session to resume, instead of creating one. Default: none.
     pub resume: Option<Credentials>,
+    /// Identities to tell to every server, in this order. Default: none.
+    pub auth: Vec<AuthInfo>,
+    /// How to authenticate by SASL, before anything else on each connection. Default: not at all.
+    pub sasl: Option<Sasl>,
     /// Who may say that the session has expired. Default: only a server.
     pub expiry: Expiry,
     /// The longest frame to accept, in bytes, its length prefix not counted. A longer reply fails its request.
@@ -61,6 +66,8 @@ impl Config {
             session_timeout: Duration::from_secs(10),
             seed: 0,
             resume: None,
+            auth: Vec::new(),
+            sasl: None,
             expiry: Expiry::Server,
             max_frame_len: 4 << 20,
             max_request_len: 0xf_ffff,

@@ -8,7 +8,9 @@ use zk_proto::{ErrorCode, FrameDecoder, ReplyHeader, Request, WatcherEvent, Zxid
 
 use crate::{
     ConnectionId, Instant, RequestId,
+    auth::AuthSent,
     requests::{Accepted, Queue},
+    sasl::Exchange,
     watches::{Batch, Fired, Rearm},
 };
 
@@ -26,8 +28,9 @@ pub(crate) struct Connection {
     pub(crate) pings: Pings,
     /// When the ConnectRequest was handed out.
     pub(crate) connect_sent_at: Instant,
-    /// Requests may leave: the ConnectResponse was accepted, and all priming has been handed out.
-    pub(crate) is_open: bool,
+    pub(crate) stage: Stage,
+    /// Auth packets that weren't answered, oldest first.
+    pub(crate) auths: VecDeque<AuthSent>,
     /// closeSession has been queued: nothing leaves after it.
     pub(crate) close_sent: bool,
     pub(crate) rearm: Option<Rearm>,
@@ -38,6 +41,31 @@ pub(crate) struct Connection {
     pub(crate) ready_at: Option<Instant>,
     /// A late tick has been excused since the last byte.
     pub(crate) excused: bool,
+}
+
+/// How far a connection is primed.
+#[derive(Clone, Debug)]
+pub(crate) enum Stage {
+    /// Only the ConnectRequest may leave.
+    Handshake,
+    /// Only SASL tokens may leave.
+    Sasl(Exchange),
+    /// The identities come next.
+    Auths,
+    /// The watches come next.
+    Watches,
+    /// All priming has been handed out: requests may leave.
+    Open,
+}
+
+impl Stage {
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self, Self::Open)
+    }
+
+    pub(crate) fn has_sent_auths(&self) -> bool {
+        matches!(self, Self::Watches | Self::Open)
+    }
 }
 
 /// A frame that was handed out and wants an answer.
@@ -60,6 +88,7 @@ pub(crate) enum Owner {
     Abandoned,
     SetWatches(alloc::boxed::Box<Batch>),
     CloseSession,
+    Sasl,
 }
 
 /// Pings that were handed out and not answered, and one that may wait.
@@ -96,6 +125,10 @@ impl Window {
         self.taken = self.taken.saturating_add(count as u64).min(self.handed_out);
     }
 
+    pub(crate) fn handed_out(&self) -> u64 {
+        self.handed_out
+    }
+
     /// Bytes from here on can't have reached the server.
     pub(crate) fn reached(&self) -> u64 {
         if self.is_reported { self.taken } else { self.handed_out }
@@ -125,7 +158,8 @@ impl Connection {
             in_flight: VecDeque::new(),
             pings: Pings::default(),
             connect_sent_at: Instant::ZERO,
-            is_open: false,
+            stage: Stage::Handshake,
+            auths: VecDeque::new(),
             close_sent: false,
             rearm: None,
             early_events: Vec::new(),
@@ -150,18 +184,25 @@ impl Connection {
         &mut self.control
     }
 
+    /// Queues a session-owned frame that is answered out of turn; tells where it lies in the stream.
+    pub(crate) fn push_uncounted(&mut self, request: &Request, xid: i32) -> u64 {
+        let start = self.window.handed_out + (self.slices.len() + self.control.len()) as u64;
+        request.encode_frame(xid, &mut self.control);
+        start
+    }
+
     /// Queues a session-owned request that is answered in its turn.
     pub(crate) fn push_control(&mut self, request: &Request, xid: i32, owner: Owner, now: Instant) {
-        let start = self.window.handed_out + (self.slices.len() + self.control.len()) as u64;
+        let start = self.push_uncounted(request, xid);
         let order = self.in_flight.back().map_or(RequestId(0), |frame| frame.order);
-        request.encode_frame(xid, &mut self.control);
         self.in_flight.push_back(InFlight { xid, start, order, sent_at: now, owner });
     }
 
-    /// Queues a ping, unless one waits already.
+    /// Queues a ping, unless one waits already or nothing but SASL tokens may leave.
     pub(crate) fn push_ping(&mut self) {
-        if !self.pings.is_waiting && !self.close_sent {
-            Request::Ping.encode_frame(ReplyHeader::PING_XID, &mut self.control);
+        let may_leave = !matches!(self.stage, Stage::Handshake | Stage::Sasl(_)) && !self.close_sent;
+        if may_leave && !self.pings.is_waiting {
+            self.push_uncounted(&Request::Ping, ReplyHeader::PING_XID);
             self.pings.is_waiting = true;
         }
     }
@@ -203,7 +244,7 @@ impl Connection {
     ) -> Bytes {
         let control = self.control.split();
         let room = limits.max_in_flight.saturating_sub(self.in_flight.len());
-        if !self.is_open || room == 0 || queue.is_empty() {
+        if !self.stage.is_open() || room == 0 || queue.is_empty() {
             return control.freeze();
         }
         let base = self.window.handed_out + control.len() as u64;

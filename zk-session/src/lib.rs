@@ -83,15 +83,19 @@ extern crate std;
 
 mod action;
 mod admission;
+mod auth;
 mod chroot;
 mod clock;
 mod config;
 mod connection;
+#[cfg(feature = "digest-md5")]
+mod digest_md5;
 mod ensemble;
 mod error;
 mod outcomes;
 mod receiving;
 mod requests;
+mod sasl;
 mod sending;
 mod session;
 mod stats;
@@ -106,8 +110,12 @@ pub use action::{
     Action, ConnectionId, Credentials, Event, ExpiredBy, ExpiredReason, Reply, RequestId, WatchEndReason,
     WatchEvent,
 };
+pub use auth::AuthInfo;
 pub use config::{Config, Expiry, RequestOptions, Retry};
+#[cfg(feature = "digest-md5")]
+pub use digest_md5::DigestMd5;
 pub use error::{Delivery, DisconnectReason, Failure, RequestError, SubmitError};
+pub use sasl::{Sasl, SaslError, SaslExchange, SaslMechanism, SaslStep};
 pub use session::{Session, State};
 pub use stats::Stats;
 #[cfg(feature = "std")]

@@ -1,6 +1,8 @@
 //! From acceptance to the one outcome: what may be submitted, and how requests end that get no reply.
 
-use zk_proto::{Request, Zxid};
+use alloc::vec::Vec;
+
+use zk_proto::{ErrorCode, Request, Response, Zxid};
 
 use crate::{
     Delivery, Event, Failure, RequestError, RequestId, Retry, Session, State, SubmitError,
@@ -11,16 +13,19 @@ use crate::{
 };
 
 impl Session {
-    pub(crate) fn admit(&self, request: &Request) -> Result<(), SubmitError> {
+    /// Whether anything may be submitted.
+    pub(crate) fn admit_any(&self) -> Result<(), SubmitError> {
         match self.state {
             State::Expired => return Err(SubmitError::Expired),
             State::AuthFailed => return Err(SubmitError::AuthFailed),
             State::Closed => return Err(SubmitError::Closed),
             State::Connecting | State::Associating | State::Connected | State::ConnectedReadOnly => {}
         }
-        if self.closing {
-            return Err(SubmitError::Closed);
-        }
+        if self.closing { Err(SubmitError::Closed) } else { Ok(()) }
+    }
+
+    pub(crate) fn admit(&self, request: &Request) -> Result<(), SubmitError> {
+        self.admit_any()?;
         admission::check(request)?;
         if self.queue.len() >= self.config.max_queued_requests {
             let limit = self.config.max_queued_requests;
@@ -51,7 +56,7 @@ impl Session {
         }
         match self.connection.as_mut()?.find(id)? {
             Owner::Request(accepted) => Some(accepted),
-            Owner::Abandoned | Owner::SetWatches(_) | Owner::CloseSession => None,
+            Owner::Abandoned | Owner::SetWatches(_) | Owner::CloseSession | Owner::Sasl => None,
         }
     }
 
@@ -61,7 +66,9 @@ impl Session {
             self.fail(accepted, failure.clone(), Delivery::NotSent);
             return;
         }
-        let Some(owner) = self.connection.as_mut().and_then(|connection| connection.find(id)) else { return };
+        let Some(owner) = self.connection.as_mut().and_then(|connection| connection.find(id)) else {
+            return self.give_up_auth(id, failure);
+        };
         if let Owner::Request(accepted) = core::mem::replace(owner, Owner::Abandoned) {
             self.fail(accepted, failure.clone(), Delivery::MaybeApplied);
         }
@@ -98,8 +105,20 @@ impl Session {
     }
 
     pub(crate) fn fail(&mut self, accepted: Accepted, failure: Failure, delivery: Delivery) {
+        let error = self.failure(failure, delivery);
+        self.outcome(&accepted, Zxid(0), Err(error));
+    }
+
+    /// Counts an outcome that is no answer.
+    pub(crate) fn failure(&mut self, failure: Failure, delivery: Delivery) -> RequestError {
         self.stats.failed += 1;
-        self.outcome(&accepted, Zxid(0), Err(RequestError::Failed { failure, delivery }));
+        RequestError::Failed { failure, delivery }
+    }
+
+    /// Counts an outcome that is a server's refusal.
+    pub(crate) fn refusal(&mut self, code: ErrorCode) -> RequestError {
+        self.stats.refused += 1;
+        RequestError::Refused { code, results: Vec::new() }
     }
 
     /// Tells a request's one outcome.
@@ -107,14 +126,26 @@ impl Session {
         &mut self,
         accepted: &Accepted,
         zxid: Zxid,
-        result: Result<zk_proto::Response, RequestError>,
+        result: Result<Response, RequestError>,
     ) {
-        self.stats.ended += 1;
         self.watches_asked_for -= usize::from(accepted.asks_for_watch);
         if let Some(deadline) = accepted.deadline {
             self.deadlines.remove(&(deadline, accepted.id));
         }
-        self.emit(Event::Reply(Reply { request: accepted.id, zxid, result }));
+        self.tell(accepted.id, zxid, result);
+    }
+
+    /// Tells an outcome, and counts it.
+    pub(crate) fn tell(&mut self, request: RequestId, zxid: Zxid, result: Result<Response, RequestError>) {
+        self.stats.ended += 1;
+        self.emit(Event::Reply(Reply { request, zxid, result }));
+    }
+
+    /// A name for what is accepted now, and counts it.
+    pub(crate) fn accept(&mut self) -> RequestId {
+        self.stats.accepted += 1;
+        self.requests += 1;
+        RequestId(self.requests)
     }
 }
 

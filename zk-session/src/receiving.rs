@@ -83,8 +83,7 @@ impl Session {
         match header.xid {
             ReplyHeader::EVENT_XID => self.on_notification(header.zxid, &mut reader),
             ReplyHeader::PING_XID => self.on_pong(),
-            // No auth packet was sent; an answer to none concerns nobody.
-            ReplyHeader::AUTH_XID => {}
+            ReplyHeader::AUTH_XID => self.on_auth_reply(header.err),
             _ => self.on_answer(header, &mut reader),
         }
     }
@@ -128,6 +127,7 @@ impl Session {
                 let confirmed = matches!(header.err, ErrorCode::OK | ErrorCode::SESSION_EXPIRED);
                 self.end(State::Closed, &Failure::Closed, Event::Closed { confirmed });
             }
+            Some(Owner::Sasl) => self.on_sasl_reply(header.err, reader),
             None => self.disconnect(DisconnectReason::UnexpectedReply { xid: header.xid }),
         }
     }
@@ -150,8 +150,7 @@ impl Session {
         reader: &mut Reader<'_>,
     ) -> Result<Response, RequestError> {
         if header.err != ErrorCode::OK {
-            self.stats.refused += 1;
-            return Err(RequestError::Refused { code: header.err, results: alloc::vec::Vec::new() });
+            return Err(self.refusal(header.err));
         }
         let mut response = match Response::decode(accepted.op, reader) {
             Ok(response) => response,
@@ -174,8 +173,7 @@ impl Session {
 
     /// The server has answered, but nobody can tell what.
     fn unusable(&mut self, failure: Failure) -> RequestError {
-        self.stats.failed += 1;
-        RequestError::Failed { failure, delivery: Delivery::MaybeApplied }
+        self.failure(failure, Delivery::MaybeApplied)
     }
 }
 

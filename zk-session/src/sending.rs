@@ -6,7 +6,7 @@ use zk_proto::{ConnectRequest, Request, SessionId};
 use crate::{
     Action, ConnectionId, Event, Session, Timer,
     clock::ping_interval,
-    connection::{Owner, SendLimits},
+    connection::{Owner, SendLimits, Stage},
     watches::Rearm,
 };
 
@@ -36,23 +36,44 @@ impl Session {
         if connection.has_control() || !connection.window.is_open() {
             return;
         }
-        if !connection.is_open && !self.closing {
-            let batch = connection
-                .rearm
-                .as_mut()
-                .and_then(|rearm| rearm.next_batch(&mut self.watches, self.config.max_set_watches_len));
-            if let Some((request, batch)) = batch {
+        if matches!(connection.stage, Stage::Auths) {
+            connection.stage = Stage::Watches;
+            self.send_auths();
+        }
+        let Some(connection) = &mut self.connection else { return };
+        match connection.stage {
+            Stage::Watches => self.send_watches(),
+            Stage::Open => self.send_close(),
+            Stage::Handshake | Stage::Sasl(_) | Stage::Auths => {}
+        }
+        self.note_progress();
+    }
+
+    /// The priming's third step: the watches, batch by batch. A session that is being closed needs none.
+    fn send_watches(&mut self) {
+        let Some(connection) = &mut self.connection else { return };
+        let rearm = connection.rearm.as_mut().filter(|_| !self.closing);
+        match rearm.and_then(|rearm| rearm.next_batch(&mut self.watches, self.config.max_set_watches_len)) {
+            Some((request, batch)) => {
                 let xid = self.xids.next();
-                return connection.push_control(&request, xid, Owner::SetWatches(batch.into()), self.now);
+                connection.push_control(&request, xid, Owner::SetWatches(batch.into()), self.now);
+            }
+            None => {
+                connection.stage = Stage::Open;
+                self.send_close();
             }
         }
-        connection.is_open = true;
-        if self.closing && self.queue.is_empty() && !connection.close_sent && !connection.has_slices() {
+    }
+
+    /// Behind all requests, closeSession, if the session is being closed.
+    fn send_close(&mut self) {
+        let Some(connection) = &mut self.connection else { return };
+        let is_due = self.closing && self.queue.is_empty() && !connection.has_slices();
+        if is_due && !connection.close_sent {
             let xid = self.xids.next();
             connection.push_control(&Request::CloseSession, xid, Owner::CloseSession, self.now);
             connection.close_sent = true;
         }
-        self.note_progress();
     }
 
     /// Tells what the priming has come to: the gap of the persistent watches, and that all is through.
@@ -67,7 +88,8 @@ impl Session {
             }
         }
         let Some(connection) = &mut self.connection else { return };
-        if connection.is_open && connection.rearm.as_ref().is_some_and(Rearm::is_done) {
+        let is_done = connection.rearm.as_ref().is_some_and(Rearm::is_done) && connection.auths.is_empty();
+        if connection.stage.is_open() && is_done {
             connection.rearm = None;
             if !self.closing {
                 connection.ready_at = Some(self.now);

@@ -20,6 +20,7 @@ use zk_proto::{Request, SessionId, Zxid};
 use crate::{
     Action, Config, ConnectionId, Credentials, DisconnectReason, Event, Failure, Instant, RequestId,
     RequestOptions, Retry, Stats, SubmitError, Timer, WatchEndReason, admission,
+    auth::Identities,
     chroot::Chroot,
     clock::LATE_PART,
     connection::{Connection, Owner, Xids},
@@ -92,6 +93,7 @@ pub struct Session {
     pub(crate) queue: Queue,
     pub(crate) watches: Watches,
     pub(crate) identity: Identity,
+    pub(crate) identities: Identities,
     pub(crate) xids: Xids,
     pub(crate) closing: bool,
     pub(crate) stats: Stats,
@@ -140,6 +142,7 @@ impl Session {
                 session: resume.map(|credentials| (credentials.session_id, credentials.password)),
                 heard_of_at: now,
             },
+            identities: Identities::new(&config.auth),
             xids: Xids::default(),
             closing: false,
             stats: Stats::default(),
@@ -232,13 +235,11 @@ impl Session {
         options: RequestOptions,
         now: Instant,
     ) -> Result<RequestId, SubmitError> {
-        self.at(now);
-        self.act_on_time();
+        self.begin_input(now);
         self.admit(&request)?;
         self.chroot.apply(&mut request);
         self.admit_size(&request)?;
-        self.requests += 1;
-        let id = RequestId(self.requests);
+        let id = self.accept();
         let asks_for_watch = admission::asks_for_watch(&request);
         let is_retained = asks_for_watch || options.retry == Retry::WhenSafe;
         self.watches_asked_for += usize::from(asks_for_watch);
@@ -252,7 +253,6 @@ impl Session {
             retained: None,
         };
         self.queue.push(accepted, request, is_retained);
-        self.stats.accepted += 1;
         if let Some(deadline) = options.deadline {
             self.deadlines.insert((deadline, id));
             self.act_on_deadlines();
@@ -356,10 +356,13 @@ impl Session {
     /// What the session has done, and holds.
     pub fn stats(&self) -> Stats {
         let in_flight = self.connection.iter().flat_map(|connection| &connection.in_flight);
+        let auths = self.connection.iter().flat_map(|connection| connection.auths.iter().copied());
+        let auths_in_flight = self.identities.waiting_for(auths);
         Stats {
-            queued: self.queue.len(),
+            queued: self.queue.len() + self.identities.waiting() - auths_in_flight,
             queued_bytes: self.queue.bytes(),
-            in_flight: in_flight.filter(|frame| matches!(frame.owner, Owner::Request(_))).count(),
+            in_flight: in_flight.filter(|frame| matches!(frame.owner, Owner::Request(_))).count()
+                + auths_in_flight,
             watches: self.watches.len(),
             ..self.stats
         }

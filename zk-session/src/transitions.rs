@@ -8,7 +8,7 @@ use crate::{
     Action, ConnectionId, Delivery, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, Session,
     State, Timer, WatchEndReason,
     clock::ping_interval,
-    connection::{Connection, Owner},
+    connection::{Connection, Owner, Stage},
     outcomes::delivery,
     watches::Rearm,
 };
@@ -49,6 +49,7 @@ impl Session {
         self.ensemble.accepted();
         self.timers.set(Timer::Read, self.now + self.read_timeout());
         let Some(connection) = &mut self.connection else { return };
+        connection.stage = Stage::Auths;
         connection.rearm = Some(Rearm::new(&self.watches));
         let sent_at = connection.connect_sent_at;
         self.timers.set(Timer::Ping, sent_at + ping_interval(response.timeout));
@@ -60,6 +61,7 @@ impl Session {
             read_only: response.read_only,
             resumed,
         });
+        self.begin_sasl();
     }
 
     /// The machine drops its connection and looks for another server.
@@ -82,6 +84,8 @@ impl Session {
             let held = connection.ready_at.is_some_and(|ready| self.now - ready >= self.identity.timeout / 3);
             self.ensemble.connection_lost(held);
             self.watches.connection_lost(self.identity.last_zxid);
+            let reached = connection.window.reached();
+            self.identities.connection_lost(connection.auths.iter().copied(), reached);
             self.fail_or_requeue(connection);
             self.emit(Event::Disconnected { reason });
         } else if let Some(attempts) = self.ensemble.attempt_failed() {
@@ -108,6 +112,7 @@ impl Session {
             let reason = DisconnectReason::SessionEnded;
             self.actions.push_back(Action::Disconnect { connection: connection.id, reason });
             let reached = connection.window.reached();
+            self.identities.connection_lost(connection.auths.into_iter(), reached);
             for frame in connection.in_flight {
                 if let Owner::Request(accepted) = frame.owner {
                     self.fail(accepted, failure.clone(), delivery(frame.start, reached));
@@ -117,6 +122,7 @@ impl Session {
         for accepted in self.queue.take_all() {
             self.fail(accepted, failure.clone(), Delivery::NotSent);
         }
+        self.fail_auths(failure);
         for (request, path) in self.watches.end_all() {
             let path = self.chroot.client_path(&path);
             self.emit(Event::WatchEnded { request, path, reason: WatchEndReason::SessionEnded });

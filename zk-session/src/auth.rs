@@ -1,0 +1,197 @@
+//! Identities of the auth schemes: each is told to every server that the session comes to, and gets one
+//! outcome (ZooKeeper's `addAuthInfo`).
+
+use alloc::{string::String, vec::Vec};
+use core::fmt;
+
+use bytes::Bytes;
+use zk_proto::{AuthPacket, ErrorCode, ReplyHeader, Request, Response, Zxid};
+
+use crate::{
+    Delivery, Event, Failure, Instant, RequestError, RequestId, Session, State, SubmitError,
+    outcomes::delivery, requests,
+};
+
+/// What identifies a client under an auth scheme.
+#[derive(Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "made by applications")]
+pub struct AuthInfo {
+    /// The scheme: `digest`, or whatever else the servers have a provider for.
+    pub scheme: String,
+    /// What the scheme wants, a secret: of `digest`, `user:password` in UTF-8.
+    pub auth: Bytes,
+}
+
+impl fmt::Debug for AuthInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthInfo").field("scheme", &self.scheme).finish_non_exhaustive()
+    }
+}
+
+/// All identities that were ever added, in order, each once.
+#[derive(Clone, Default)]
+pub(crate) struct Identities {
+    added: Vec<Added>,
+}
+
+#[derive(Clone)]
+struct Added {
+    info: AuthInfo,
+    /// The calls that have had no outcome.
+    waiting: Vec<RequestId>,
+    /// A byte of it may have reached a server.
+    was_sent: bool,
+}
+
+/// An auth packet that was queued on the current connection and not answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AuthSent {
+    index: usize,
+    pub(crate) start: u64,
+    pub(crate) sent_at: Instant,
+}
+
+impl Identities {
+    pub(crate) fn new(infos: &[AuthInfo]) -> Self {
+        let mut identities = Self::default();
+        for info in infos {
+            identities.place(info.clone());
+        }
+        identities
+    }
+
+    /// How many calls have had no outcome.
+    pub(crate) fn waiting(&self) -> usize {
+        self.added.iter().map(|added| added.waiting.len()).sum()
+    }
+
+    /// How many of them have their packet on the current connection.
+    pub(crate) fn waiting_for(&self, sent: impl Iterator<Item = AuthSent>) -> usize {
+        sent.map(|sent| self.added[sent.index].waiting.len()).sum()
+    }
+
+    fn place(&mut self, info: AuthInfo) -> usize {
+        if let Some(index) = self.added.iter().position(|added| added.info == info) {
+            return index;
+        }
+        self.added.push(Added { info, waiting: Vec::new(), was_sent: false });
+        self.added.len() - 1
+    }
+
+    fn packet(&self, index: usize) -> Request {
+        let info = &self.added[index].info;
+        Request::Auth(AuthPacket {
+            auth_type: 0,
+            scheme: info.scheme.as_str().into(),
+            auth: Some(info.auth.clone()),
+        })
+    }
+
+    /// Notes what became of the packets of a connection that is gone.
+    pub(crate) fn connection_lost(&mut self, sent: impl Iterator<Item = AuthSent>, reached: u64) {
+        for sent in sent {
+            self.added[sent.index].was_sent |= delivery(sent.start, reached) == Delivery::MaybeApplied;
+        }
+    }
+}
+
+impl Session {
+    /// Adds an identity: at once if the session is connected, and to every server that it comes to. Its
+    /// outcome comes as [`Event::Reply`]; a refusal is [`Event::AuthFailed`], and ends the session, as in the
+    /// Java client. Other than a request it outlives a lost connection.
+    ///
+    /// # Errors
+    /// If it doesn't fit into a frame, there are too many, or the session has ended or is being closed.
+    pub fn add_auth(&mut self, info: AuthInfo, now: Instant) -> Result<RequestId, SubmitError> {
+        self.begin_input(now);
+        self.admit_any()?;
+        let packet =
+            AuthPacket { auth_type: 0, scheme: info.scheme.as_str().into(), auth: Some(info.auth.clone()) };
+        let (len, limit) = (requests::payload_len(&Request::Auth(packet)), self.config.max_request_len);
+        if len > limit {
+            return Err(SubmitError::TooLarge { len, limit });
+        }
+        let is_known = self.identities.added.iter().any(|added| added.info == info);
+        if (!is_known && self.identities.added.len() >= MAX_IDENTITIES)
+            || self.identities.waiting() >= MAX_WAITING
+        {
+            return Err(SubmitError::QueueFull { limit_name: "identities", limit: MAX_IDENTITIES });
+        }
+        let index = self.identities.place(info);
+        let id = self.accept();
+        self.identities.added[index].waiting.push(id);
+        if self.connection.as_ref().is_some_and(|connection| connection.stage.has_sent_auths()) {
+            self.send_auth(index);
+        }
+        Ok(id)
+    }
+
+    /// The priming's second step: all identities, in the order in which they were added.
+    pub(crate) fn send_auths(&mut self) {
+        for index in 0..self.identities.added.len() {
+            self.send_auth(index);
+        }
+    }
+
+    fn send_auth(&mut self, index: usize) {
+        let packet = self.identities.packet(index);
+        let Some(connection) = self.connection.as_mut().filter(|connection| !connection.close_sent) else {
+            return;
+        };
+        let start = connection.push_uncounted(&packet, ReplyHeader::AUTH_XID);
+        connection.auths.push_back(AuthSent { index, start, sent_at: self.now });
+    }
+
+    /// Servers answer auth packets in order, ahead of requests.
+    pub(crate) fn on_auth_reply(&mut self, err: ErrorCode) {
+        let Some(connection) = &mut self.connection else { return };
+        let Some(sent) = connection.auths.pop_front() else { return };
+        self.heard_of(sent.sent_at, false);
+        let added = &mut self.identities.added[sent.index];
+        added.was_sent = true;
+        let scheme = added.info.scheme.clone();
+        for id in core::mem::take(&mut added.waiting) {
+            let result = if err == ErrorCode::OK { Ok(Response::Empty) } else { Err(self.refusal(err)) };
+            self.tell(id, Zxid(0), result);
+        }
+        if err == ErrorCode::AUTH_FAILED {
+            self.end(State::AuthFailed, &Failure::AuthFailed, Event::AuthFailed { scheme });
+        } else {
+            self.note_progress();
+        }
+    }
+
+    /// Ends the call with this id, if it is one of those that wait.
+    pub(crate) fn give_up_auth(&mut self, id: RequestId, failure: &Failure) {
+        let reached = self.connection.as_ref().map_or(0, |connection| connection.window.handed_out());
+        let starts = self.connection.iter().flat_map(|connection| connection.auths.iter().copied());
+        let sent: Vec<_> = starts.filter(|sent| sent.start < reached).map(|sent| sent.index).collect();
+        for (index, added) in self.identities.added.iter_mut().enumerate() {
+            let Some(place) = added.waiting.iter().position(|waiting| *waiting == id) else { continue };
+            added.waiting.remove(place);
+            let was_sent = added.was_sent || sent.contains(&index);
+            let delivery = if was_sent { Delivery::MaybeApplied } else { Delivery::NotSent };
+            let error = self.failure(failure.clone(), delivery);
+            return self.tell(id, Zxid(0), Err(error));
+        }
+    }
+
+    /// Ends all calls that wait, when the session ends.
+    pub(crate) fn fail_auths(&mut self, failure: &Failure) {
+        let mut waiting: Vec<_> = core::mem::take(&mut self.identities.added)
+            .into_iter()
+            .flat_map(|added| added.waiting.into_iter().map(move |id| (id, added.was_sent)))
+            .collect();
+        waiting.sort_unstable();
+        for (id, was_sent) in waiting {
+            let delivery = if was_sent { Delivery::MaybeApplied } else { Delivery::NotSent };
+            let error: RequestError = self.failure(failure.clone(), delivery);
+            self.tell(id, Zxid(0), Err(error));
+        }
+    }
+}
+
+/// How many identities a session may have; each is sent on every connection.
+const MAX_IDENTITIES: usize = 64;
+/// How many calls may wait for their outcome.
+const MAX_WAITING: usize = 1024;

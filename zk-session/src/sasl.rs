@@ -1,0 +1,150 @@
+//! SASL: an exchange of tokens that goes before everything else on each new connection
+//! (`ZooKeeperSaslClient`).
+
+use alloc::{boxed::Box, sync::Arc};
+use core::fmt;
+
+use bytes::Bytes;
+use zk_proto::{ErrorCode, GetSaslRequest, Jute as _, Reader, Request, SetSaslResponse};
+
+use crate::{
+    DisconnectReason, Event, Failure, Session, State,
+    connection::{Owner, Stage},
+};
+
+/// A SASL mechanism, configured with an identity: it begins one exchange for each connection.
+///
+/// A mechanism sees challenges and gives responses, and nothing else of the session.
+pub trait SaslMechanism: Send + Sync {
+    /// Begins an exchange.
+    fn begin(&self) -> Box<dyn SaslExchange>;
+}
+
+/// The client's side of one SASL exchange.
+pub trait SaslExchange: Send + Sync {
+    /// The first token; empty where the mechanism lets the server begin.
+    ///
+    /// # Errors
+    /// If the mechanism can't begin: the session ends as not authenticated.
+    fn initial_response(&mut self) -> Result<Bytes, SaslError>;
+
+    /// Takes the server's token.
+    ///
+    /// # Errors
+    /// If the token isn't acceptable, or proves that the server doesn't know the secret: the session ends as
+    /// not authenticated.
+    fn respond(&mut self, challenge: &[u8]) -> Result<SaslStep, SaslError>;
+
+    /// Another exchange in the same state.
+    fn clone_box(&self) -> Box<dyn SaslExchange>;
+}
+
+/// What follows a challenge.
+#[derive(Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "an exchange goes on, ends with a token, or ends")]
+pub enum SaslStep {
+    /// Send this token, and wait for the next challenge.
+    Respond(Bytes),
+    /// Send this token; the exchange is complete with the server's answer, which may be null.
+    Last(Bytes),
+    /// The exchange is complete.
+    Complete,
+}
+
+/// Why a mechanism gave up.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct SaslError {
+    /// What is wrong, without any secret.
+    pub what: &'static str,
+}
+
+/// How to authenticate by SASL.
+#[derive(Clone)]
+pub struct Sasl(Arc<dyn SaslMechanism>);
+
+impl Sasl {
+    /// Authenticates by this mechanism.
+    pub fn new(mechanism: impl SaslMechanism + 'static) -> Self {
+        Self(Arc::new(mechanism))
+    }
+}
+
+impl fmt::Debug for Sasl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sasl").finish_non_exhaustive()
+    }
+}
+
+/// An exchange under way on the current connection.
+pub(crate) struct Exchange {
+    client: Box<dyn SaslExchange>,
+    /// The last token was sent; only the server's answer is missing.
+    is_last: bool,
+}
+
+impl Clone for Exchange {
+    fn clone(&self) -> Self {
+        Self { client: self.client.clone_box(), is_last: self.is_last }
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange").finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// The priming's first step, if SASL is configured.
+    pub(crate) fn begin_sasl(&mut self) {
+        let Some(sasl) = &self.config.sasl else { return };
+        let mut client = sasl.0.begin();
+        let first = client.initial_response();
+        let Some(connection) = &mut self.connection else { return };
+        connection.stage = Stage::Sasl(Exchange { client, is_last: false });
+        match first {
+            Ok(token) => self.send_token(token),
+            Err(_) => self.sasl_failed(),
+        }
+    }
+
+    pub(crate) fn on_sasl_reply(&mut self, err: ErrorCode, reader: &mut Reader<'_>) {
+        if err != ErrorCode::OK {
+            return self.sasl_failed();
+        }
+        let token = match SetSaslResponse::decode(reader) {
+            Ok(response) => response.token,
+            Err(error) => return self.disconnect(DisconnectReason::MalformedFrame(error)),
+        };
+        let Some(connection) = &mut self.connection else { return };
+        let Stage::Sasl(exchange) = &mut connection.stage else { return };
+        if exchange.is_last {
+            connection.stage = Stage::Auths;
+            return;
+        }
+        let Some(challenge) = token else { return self.sasl_failed() };
+        match exchange.client.respond(&challenge) {
+            Ok(SaslStep::Respond(token)) => self.send_token(token),
+            Ok(SaslStep::Last(token)) => {
+                exchange.is_last = true;
+                self.send_token(token);
+            }
+            Ok(SaslStep::Complete) => connection.stage = Stage::Auths,
+            Err(_) => self.sasl_failed(),
+        }
+    }
+
+    fn send_token(&mut self, token: Bytes) {
+        let xid = self.xids.next();
+        if let Some(connection) = &mut self.connection {
+            let request = Request::Sasl(GetSaslRequest { token: Some(token) });
+            connection.push_control(&request, xid, Owner::Sasl, self.now);
+        }
+    }
+
+    fn sasl_failed(&mut self) {
+        let scheme = "sasl".into();
+        self.end(State::AuthFailed, &Failure::AuthFailed, Event::AuthFailed { scheme });
+    }
+}
