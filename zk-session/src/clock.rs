@@ -67,6 +67,9 @@ impl Session {
         if self.timers.is_due(Timer::Ping, self.now) {
             self.ping();
         }
+        if self.timers.is_due(Timer::Probe, self.now) {
+            self.probe();
+        }
     }
 
     /// Nothing has been sent for a third of the session timeout. The timer runs again when the ping leaves.
@@ -136,6 +139,9 @@ impl Session {
             return;
         }
         self.identity.heard_of_at = self.identity.heard_of_at.max(sent_at);
+        if self.identity.session.is_none() {
+            return;
+        }
         let timeout = self.identity.timeout;
         let may_be_expired = self.identity.heard_of_at + timeout;
         if anew || may_be_expired > self.now || self.timers.get(Timer::MayBeExpired).is_some() {

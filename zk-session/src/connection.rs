@@ -4,7 +4,7 @@
 use alloc::{collections::VecDeque, vec::Vec};
 
 use bytes::{Bytes, BytesMut};
-use zk_proto::{ErrorCode, FrameDecoder, ReplyHeader, Request, WatcherEvent, Zxid};
+use zk_proto::{ErrorCode, FrameDecoder, OpCode, ReplyHeader, Request, WatcherEvent, Zxid};
 
 use crate::{
     ConnectionId, Instant, RequestId,
@@ -84,8 +84,9 @@ pub(crate) struct InFlight {
 #[derive(Clone, Debug)]
 pub(crate) enum Owner {
     Request(Accepted),
-    /// The request has had its outcome; its reply still takes its turn.
-    Abandoned,
+    /// The request has had its outcome; its reply still takes its turn. Named if it is an ephemeral znode that
+    /// the reply may tell of.
+    Abandoned(Option<(RequestId, OpCode)>),
     SetWatches(alloc::boxed::Box<Batch>),
     CloseSession,
     Sasl,

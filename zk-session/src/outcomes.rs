@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use zk_proto::{ErrorCode, Request, Response, Zxid};
 
 use crate::{
-    Delivery, Event, Failure, RequestError, RequestId, Retry, Session, State, SubmitError,
+    Delivery, Event, Failure, OnLoss, RequestError, RequestId, Retry, Session, State, SubmitError,
     action::Reply,
     admission,
     connection::{Connection, Owner},
@@ -38,6 +38,13 @@ impl Session {
         Ok(())
     }
 
+    pub(crate) fn admit_epoch(&self, asked: Option<u64>) -> Result<(), SubmitError> {
+        match asked {
+            Some(asked) if asked != self.epoch => Err(SubmitError::StaleEpoch { asked, current: self.epoch }),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn admit_size(&self, request: &Request) -> Result<(), SubmitError> {
         let len = requests::payload_len(request);
         if len > self.config.max_request_len {
@@ -56,7 +63,7 @@ impl Session {
         }
         match self.connection.as_mut()?.find(id)? {
             Owner::Request(accepted) => Some(accepted),
-            Owner::Abandoned | Owner::SetWatches(_) | Owner::CloseSession | Owner::Sasl => None,
+            Owner::Abandoned(_) | Owner::SetWatches(_) | Owner::CloseSession | Owner::Sasl => None,
         }
     }
 
@@ -69,7 +76,8 @@ impl Session {
         let Some(owner) = self.connection.as_mut().and_then(|connection| connection.find(id)) else {
             return self.give_up_auth(id, failure);
         };
-        if let Owner::Request(accepted) = core::mem::replace(owner, Owner::Abandoned) {
+        if let Owner::Request(accepted) = core::mem::replace(owner, Owner::Abandoned(None)) {
+            *owner = Owner::Abandoned(accepted.creates_ephemeral.then_some((id, accepted.op)));
             self.fail(accepted, failure.clone(), Delivery::MaybeApplied);
         }
     }
@@ -92,7 +100,8 @@ impl Session {
     }
 
     fn fail_or_keep(&mut self, mut accepted: Accepted, delivery: Delivery, again: &mut Queue) {
-        let is_safe = delivery == Delivery::NotSent || admission::only_reads(accepted.op);
+        let is_safe = self.config.on_loss == OnLoss::Resume
+            && (delivery == Delivery::NotSent || admission::only_reads(accepted.op));
         match accepted.retained.take() {
             Some(request) if is_safe && accepted.retry == Retry::WhenSafe => {
                 again.push(accepted, *request, true)

@@ -4,13 +4,13 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use zk_proto::{
-    ConnectResponse, ErrorCode, Frame, Jute as _, OpCode, Reader, ReplyHeader, Response, SessionId,
-    WatcherEvent, Zxid,
+    ConnectResponse, Create2Response, CreateResponse, ErrorCode, Frame, Jute as _, OpCode, Reader,
+    ReplyHeader, Response, SessionId, WatcherEvent, Zxid,
 };
 
 use crate::{
-    Delivery, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, RequestError, Session, State,
-    Timer, WatchEndReason,
+    Delivery, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, RequestError, RequestId, Session,
+    State, Timer, WatchEndReason,
     action::WatchEvent,
     admission,
     connection::{Growth, Owner},
@@ -107,6 +107,7 @@ impl Session {
             Some(&oldest) => self.timers.set(Timer::Pong, oldest + self.identity.timeout),
             None => self.timers.stop(Timer::Pong),
         }
+        self.stats.last_ping_round_trip = Some(self.now - sent_at);
         self.heard_of(sent_at, false);
     }
 
@@ -121,7 +122,7 @@ impl Session {
     fn on_answer(&mut self, header: ReplyHeader, reader: &mut Reader<'_>) {
         match self.take_answered(header) {
             Some(Owner::Request(accepted)) => self.on_reply(accepted, header, reader),
-            Some(Owner::Abandoned) => {}
+            Some(Owner::Abandoned(create)) => self.on_abandoned(create, header.err, reader),
             Some(Owner::SetWatches(batch)) => self.on_watches_set(&batch, header.err),
             Some(Owner::CloseSession) => {
                 let confirmed = matches!(header.err, ErrorCode::OK | ErrorCode::SESSION_EXPIRED);
@@ -169,6 +170,19 @@ impl Session {
             }
         }
         Ok(response)
+    }
+
+    /// A request that was given up is answered: only an ephemeral znode is worth telling of.
+    fn on_abandoned(&mut self, create: Option<(RequestId, OpCode)>, err: ErrorCode, reader: &mut Reader<'_>) {
+        let Some((request, op)) = create.filter(|_| err == ErrorCode::OK) else { return };
+        let response = Response::decode(op, reader);
+        if let Ok(
+            Response::Create(CreateResponse { path }) | Response::Create2(Create2Response { path, .. }),
+        ) = response
+        {
+            let path = self.chroot.client_path(&path);
+            self.emit(Event::AbandonedCreate { request, path });
+        }
     }
 
     /// The server has answered, but nobody can tell what.
@@ -254,14 +268,15 @@ impl Session {
         if response.session_id == SessionId(0) {
             return self.disconnect(DisconnectReason::SessionRefused);
         }
-        if response.read_only == Some(true) {
+        let read_only = response.read_only == Some(true);
+        if read_only && !self.config.read_only {
             return self.disconnect(DisconnectReason::ReadOnlyServer);
         }
         self.connected(Accepting {
             session_id: response.session_id,
             password: response.passwd.map_or_else(Bytes::new, |password| Bytes::copy_from_slice(&password)),
             timeout: Duration::from_millis(millis),
-            read_only: false,
+            read_only,
         });
     }
 }

@@ -14,6 +14,8 @@ pub(crate) struct Accepted {
     pub(crate) op: OpCode,
     pub(crate) deadline: Option<Instant>,
     pub(crate) retry: Retry,
+    /// If nobody hears of its success, an ephemeral znode stays that nobody knows of.
+    pub(crate) creates_ephemeral: bool,
     /// How many operations a multi has; 0 for anything else.
     pub(crate) ops: usize,
     /// Its watch is wanted.

@@ -22,7 +22,7 @@ impl Session {
             time_out: self.config.session_timeout_millis(),
             session_id,
             passwd: Some(password),
-            read_only: Some(false),
+            read_only: Some(self.config.read_only),
         }
     }
 

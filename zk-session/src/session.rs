@@ -15,7 +15,7 @@ use alloc::{
 };
 use core::{fmt, time::Duration};
 
-use zk_proto::{Request, SessionId, Zxid};
+use zk_proto::{ConnectString, Request, SessionId, Zxid};
 
 use crate::{
     Action, Config, ConnectionId, Credentials, DisconnectReason, Event, Failure, Instant, RequestId,
@@ -25,6 +25,7 @@ use crate::{
     clock::LATE_PART,
     connection::{Connection, Owner, Xids},
     ensemble::Ensemble,
+    read_only::Search,
     requests::{Accepted, Queue},
     timers::Timers,
     watches::Watches,
@@ -101,6 +102,10 @@ pub struct Session {
     pub(crate) deadlines: BTreeSet<(Instant, RequestId)>,
     /// Accepted requests that ask for a watch and have no outcome yet.
     pub(crate) watches_asked_for: usize,
+    pub(crate) search: Option<Search>,
+    /// Counts sessions, if a lost connection ends one.
+    pub(crate) epoch: u64,
+    pub(crate) probes: u64,
     pub(crate) connections: u64,
     pub(crate) requests: u64,
 }
@@ -146,9 +151,17 @@ impl Session {
             xids: Xids::default(),
             closing: false,
             stats: Stats::default(),
-            ensemble: Ensemble::new(config.connect_string.servers.clone(), config.seed, config.backoff),
+            ensemble: Ensemble::new(
+                config.connect_string.servers.clone(),
+                config.server_order.clone(),
+                config.seed,
+                config.backoff,
+            ),
             deadlines: BTreeSet::new(),
             watches_asked_for: 0,
+            search: None,
+            epoch: 0,
+            probes: 0,
             connections: 0,
             requests: 0,
             config,
@@ -237,6 +250,7 @@ impl Session {
     ) -> Result<RequestId, SubmitError> {
         self.begin_input(now);
         self.admit(&request)?;
+        self.admit_epoch(options.epoch)?;
         self.chroot.apply(&mut request);
         self.admit_size(&request)?;
         let id = self.accept();
@@ -250,6 +264,7 @@ impl Session {
             retry: options.retry,
             asks_for_watch,
             ops: admission::ops(&request),
+            creates_ephemeral: admission::creates_ephemeral(&request),
             retained: None,
         };
         self.queue.push(accepted, request, is_retained);
@@ -280,6 +295,26 @@ impl Session {
             self.watches_asked_for -= usize::from(asked);
         }
         self.act_on_time();
+    }
+
+    /// Replaces the servers. Whether the session moves to another one is drawn so that the clients of the
+    /// ensemble spread evenly over the new list (ZOOKEEPER-1355).
+    ///
+    /// # Errors
+    /// If the connect string has another chroot: a session's chroot is for life.
+    pub fn update_servers(&mut self, connect_string: ConnectString, now: Instant) -> Result<(), SubmitError> {
+        self.begin_input(now);
+        self.admit_any()?;
+        if connect_string.chroot != self.config.connect_string.chroot || connect_string.servers.is_empty() {
+            return Err(SubmitError::InvalidArgument {
+                what: "connect_string: its chroot differs, or it is empty",
+            });
+        }
+        self.config.connect_string = connect_string;
+        if self.ensemble.update(self.config.connect_string.servers.clone()) {
+            self.disconnect(DisconnectReason::Rebalanced);
+        }
+        Ok(())
     }
 
     /// Closes the session: what was accepted goes first, then closeSession. [`Event::Closed`] follows within
@@ -324,6 +359,12 @@ impl Session {
     /// Where the session stands.
     pub fn state(&self) -> State {
         self.state
+    }
+
+    /// Counts the sessions of this machine, from 0: more than one only with
+    /// [`OnLoss::NewSession`](crate::OnLoss::NewSession).
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// Whether [`Event::Ready`] was told on the current connection: watches are armed, requests flow.
