@@ -146,6 +146,17 @@ pub(crate) fn watch_left(request: &Request, err: ErrorCode) -> Option<(Ustring, 
     Some((request.path()?.clone(), kind))
 }
 
+/// Makes the request one that asks for no watch.
+pub(crate) fn take_watch(request: &mut Request) {
+    if let Request::Exists(ExistsRequest { watch, .. })
+    | Request::GetData(GetDataRequest { watch, .. })
+    | Request::GetChildren(GetChildrenRequest { watch, .. })
+    | Request::GetChildren2(GetChildren2Request { watch, .. }) = request
+    {
+        *watch = false;
+    }
+}
+
 /// Whether sending the request twice changes nothing.
 pub(crate) fn only_reads(op: OpCode) -> bool {
     const READS: [OpCode; 11] = [

@@ -193,6 +193,12 @@ pub enum DisconnectReason {
     /// A read-write server was found: the session leaves a read-only one.
     #[error("a read-write server was found")]
     ReadWriteServerFound,
+    /// The server doesn't know an operation, and closes the connection for it.
+    #[error("the server doesn't know the operation {op}")]
+    UnsupportedOperation {
+        /// The operation.
+        op: OpCode,
+    },
     /// The list of servers has changed, and the session moves to another one.
     #[error("the list of servers has changed")]
     Rebalanced,

@@ -89,6 +89,7 @@ mod chroot;
 mod clock;
 mod config;
 mod connection;
+mod dialects;
 #[cfg(feature = "digest-md5")]
 mod digest_md5;
 mod ensemble;
@@ -96,6 +97,7 @@ mod error;
 mod outcomes;
 mod random;
 mod read_only;
+mod rearm;
 mod rebalance;
 mod receiving;
 mod requests;
@@ -106,6 +108,7 @@ mod stats;
 mod time;
 mod timers;
 mod transitions;
+mod unwatch;
 mod watches;
 
 pub use zk_proto;

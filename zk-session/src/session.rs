@@ -19,11 +19,12 @@ use zk_proto::{ConnectString, Request, SessionId, Zxid};
 
 use crate::{
     Action, Config, ConnectionId, Credentials, DisconnectReason, Event, Failure, Instant, RequestId,
-    RequestOptions, Retry, Stats, SubmitError, Timer, WatchEndReason, admission,
+    RequestOptions, Stats, SubmitError, Timer, admission,
     auth::Identities,
     chroot::Chroot,
     clock::LATE_PART,
     connection::{Connection, Owner, Xids},
+    dialects::Dialects,
     ensemble::Ensemble,
     read_only::Search,
     requests::{Accepted, Queue},
@@ -103,6 +104,7 @@ pub struct Session {
     /// Accepted requests that ask for a watch and have no outcome yet.
     pub(crate) watches_asked_for: usize,
     pub(crate) search: Option<Search>,
+    pub(crate) dialects: Dialects,
     /// Counts sessions, if a lost connection ends one.
     pub(crate) epoch: u64,
     pub(crate) probes: u64,
@@ -160,6 +162,7 @@ impl Session {
             deadlines: BTreeSet::new(),
             watches_asked_for: 0,
             search: None,
+            dialects: Dialects::default(),
             epoch: 0,
             probes: 0,
             connections: 0,
@@ -255,7 +258,6 @@ impl Session {
         self.admit_size(&request)?;
         let id = self.accept();
         let asks_for_watch = admission::asks_for_watch(&request);
-        let is_retained = asks_for_watch || options.retry == Retry::WhenSafe;
         self.watches_asked_for += usize::from(asks_for_watch);
         let accepted = Accepted {
             id,
@@ -267,7 +269,7 @@ impl Session {
             creates_ephemeral: admission::creates_ephemeral(&request),
             retained: None,
         };
-        self.queue.push(accepted, request, is_retained);
+        self.enqueue(accepted, request);
         if let Some(deadline) = options.deadline {
             self.deadlines.insert((deadline, id));
             self.act_on_deadlines();
@@ -287,13 +289,7 @@ impl Session {
     /// happens if there is none.
     pub fn remove_watch(&mut self, watch: RequestId, now: Instant) {
         self.at(now);
-        if let Some(path) = self.watches.remove(watch) {
-            let path = self.chroot.client_path(&path);
-            self.emit(Event::WatchEnded { request: watch, path, reason: WatchEndReason::Removed });
-        } else if let Some(accepted) = self.accepted_mut(watch) {
-            let asked = core::mem::take(&mut accepted.asks_for_watch);
-            self.watches_asked_for -= usize::from(asked);
-        }
+        self.unwatch(watch);
         self.act_on_time();
     }
 

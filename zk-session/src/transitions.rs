@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use zk_proto::SessionId;
+use zk_proto::{OpCode, SessionId};
 
 use crate::{
     Action, ConnectionId, Delivery, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, OnLoss,
@@ -10,7 +10,7 @@ use crate::{
     clock::ping_interval,
     connection::{Connection, Owner, Stage},
     outcomes::delivery,
-    watches::Rearm,
+    rearm::Rearm,
 };
 
 impl Session {
@@ -18,11 +18,14 @@ impl Session {
         self.connections += 1;
         self.stats.attempts += 1;
         let connection = ConnectionId(self.connections);
-        self.connection = Some(Connection::new(connection, self.config.max_frame_len.max(MIN_FRAME_LIMIT)));
+        let server = self.ensemble.next();
+        let max_frame_len = self.config.max_frame_len.max(MIN_FRAME_LIMIT);
+        let mut attempt = Connection::new(connection, server.clone(), max_frame_len);
+        attempt.lacks_create2 = self.dialects.lacks(&server, OpCode::CREATE2);
+        self.connection = Some(attempt);
         self.state = State::Connecting;
         self.timers.stop(Timer::Backoff);
         self.timers.set(Timer::Connect, self.now + self.attempt_timeout());
-        let server = self.ensemble.next();
         self.actions.push_back(Action::Connect { connection, server });
     }
 
