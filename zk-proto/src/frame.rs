@@ -1,0 +1,190 @@
+use core::fmt;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+/// Cuts a stream of bytes into frames: a length of 4 bytes, then so many bytes of payload.
+///
+/// Payloads are slices of the decoder's buffer, and the buffer is used again once they are dropped. A
+/// frame over the limit is told by its first bytes, then skipped without being stored, so the stream
+/// stays in step. How much memory is taken follows the bytes that came, never a length that was announced.
+#[derive(Clone)]
+pub struct FrameDecoder {
+    buffer: BytesMut,
+    max_frame_len: usize,
+    /// Bytes of an oversize frame, already told of, that are still to come.
+    skip: usize,
+    /// Bytes of that frame that came, with its length's 4.
+    skipped: usize,
+    failed: Option<FrameError>,
+}
+
+/// One frame of the stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a reader must handle both")]
+pub enum Frame {
+    /// The payload, without its length.
+    Whole(Bytes),
+    /// A frame over the limit.
+    Oversize {
+        /// Its first 16 bytes, enough for any header.
+        header: Bytes,
+        /// The payload's length in bytes.
+        len: usize,
+    },
+}
+
+/// A length that no frame can have: the stream can't be followed any further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("frame: length {len} is negative")]
+pub struct FrameError {
+    /// The announced length.
+    pub len: i32,
+}
+
+impl FrameDecoder {
+    /// Accepts payloads up to so many bytes. Takes no memory until bytes come.
+    pub fn new(max_frame_len: usize) -> Self {
+        Self { buffer: BytesMut::new(), max_frame_len, skip: 0, skipped: 0, failed: None }
+    }
+
+    /// Takes the stream's next bytes, cut anywhere. After an error they are dropped.
+    pub fn push(&mut self, bytes: &[u8]) {
+        if self.failed.is_some() {
+            return;
+        }
+        let gone = bytes.len().min(self.skip);
+        self.pass(gone);
+        self.buffer.extend_from_slice(bytes.get(gone..).unwrap_or_default());
+    }
+
+    /// The next frame that is complete, or over the limit and begun.
+    ///
+    /// # Errors
+    /// If a length is negative, as soon as its 4 bytes are there; from then on always.
+    #[expect(clippy::should_implement_trait, reason = "None is not the end: more can be pushed")]
+    pub fn next(&mut self) -> Result<Option<Frame>, FrameError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let Some(announced) = self.buffer.first_chunk::<LEN>() else { return Ok(None) };
+        let announced = i32::from_be_bytes(*announced);
+        let Ok(len) = usize::try_from(announced) else {
+            let error = FrameError { len: announced };
+            self.failed = Some(error);
+            self.buffer = BytesMut::new();
+            return Err(error);
+        };
+        let stored = if len > self.max_frame_len { len.min(HEADER) } else { len };
+        if self.buffer.len() - LEN < stored {
+            return Ok(None);
+        }
+        self.buffer.advance(LEN);
+        let payload = self.buffer.split_to(stored).freeze();
+        if len <= self.max_frame_len {
+            return Ok(Some(Frame::Whole(payload)));
+        }
+        self.begin_to_skip(len, stored);
+        Ok(Some(Frame::Oversize { header: Bytes::copy_from_slice(&payload), len }))
+    }
+
+    /// How many bytes of an incomplete frame, its length included, came so far.
+    pub fn pending(&self) -> usize {
+        self.buffer.len() + self.skipped
+    }
+
+    /// Whether the stream stands between two frames.
+    pub fn is_empty(&self) -> bool {
+        self.pending() == 0
+    }
+
+    /// Gives memory back if nothing is buffered.
+    pub fn shrink(&mut self) {
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
+    }
+
+    fn begin_to_skip(&mut self, len: usize, stored: usize) {
+        self.skip = len - stored;
+        self.skipped = LEN + stored;
+        let gone = self.skip.min(self.buffer.len());
+        self.buffer.advance(gone);
+        self.pass(gone);
+    }
+
+    fn pass(&mut self, gone: usize) {
+        self.skip -= gone;
+        self.skipped = if self.skip == 0 { 0 } else { self.skipped + gone };
+    }
+}
+
+/// Shows what is held, not the bytes: they can be a session's password.
+impl fmt::Debug for FrameDecoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrameDecoder")
+            .field("max_frame_len", &self.max_frame_len)
+            .field("pending", &self.pending())
+            .field("skip", &self.skip)
+            .field("failed", &self.failed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The bytes of a frame's length.
+const LEN: usize = 4;
+/// How much of an oversize frame is shown: a reply's header.
+const HEADER: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    fn frames(decoder: &mut FrameDecoder) -> Vec<Frame> {
+        core::iter::from_fn(|| decoder.next().expect("a sound stream")).collect()
+    }
+
+    #[test]
+    fn frames_come_out_whole_however_the_stream_is_cut() {
+        let stream = b"\0\0\0\x02hi\0\0\0\0\0\0\0\x14abcdefghijklmnopqrst\0\0\0\x01x";
+        let whole = |bytes: &'static [u8]| Frame::Whole(Bytes::from_static(bytes));
+        let oversize = Frame::Oversize { header: Bytes::from_static(b"abcdefghijklmnop"), len: 20 };
+        let expected = vec![whole(b"hi"), whole(b""), oversize, whole(b"x")];
+        for piece in 1..=stream.len() {
+            let mut decoder = FrameDecoder::new(16);
+            let mut came = Vec::new();
+            for bytes in stream.chunks(piece) {
+                decoder.push(bytes);
+                came.extend(frames(&mut decoder));
+            }
+            assert_eq!(came, expected, "pieces of {piece}");
+            assert!(decoder.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_negative_length_is_told_at_once_and_for_good() {
+        let mut decoder = FrameDecoder::new(16);
+        decoder.push(&[0xFF, 0xFF, 0xFF]);
+        assert_eq!(decoder.next(), Ok(None));
+        decoder.push(&[0xFE]);
+        assert_eq!(decoder.next(), Err(FrameError { len: -2 }));
+        decoder.push(b"\0\0\0\0");
+        assert_eq!(decoder.next(), Err(FrameError { len: -2 }));
+    }
+
+    #[test]
+    fn an_oversize_frame_is_told_by_its_header_and_not_stored() {
+        let mut decoder = FrameDecoder::new(16);
+        decoder.push(b"\x7F\xFF\xFF\xFFabcdefghijklmno");
+        assert_eq!(decoder.next(), Ok(None));
+        decoder.push(b"p");
+        let header = Bytes::from_static(b"abcdefghijklmnop");
+        assert_eq!(decoder.next(), Ok(Some(Frame::Oversize { header, len: 0x7FFF_FFFF })));
+        decoder.push(&[0; 1000]);
+        assert_eq!(decoder.next(), Ok(None));
+        assert_eq!((decoder.pending(), decoder.buffer.len()), (1020, 0));
+    }
+}

@@ -1,0 +1,183 @@
+//! The two macros in which the protocol's tables are written.
+
+/// Declares records: the struct, its codec and its `FIELDS` from one list that reads like `zookeeper.jute`.
+macro_rules! records {
+    ($(
+        $(#[$meta:meta])*
+        $record:ident = $name:literal {
+            $($(#[$field_meta:meta])* $field:ident: $type:ty = $jute_type:literal $jute_name:literal,)+
+        }
+    )+) => {$(
+        $(#[$meta])*
+        #[derive(Clone, PartialEq, Eq, Hash, Default)]
+        pub struct $record {
+            $($(#[$field_meta])* pub $field: $type,)+
+        }
+
+        impl $crate::Record for $record {
+            const NAME: &'static str = $name;
+            const FIELDS: &'static [$crate::Field] =
+                &[$($crate::Field { name: $jute_name, jute_type: $jute_type }),+];
+        }
+
+        impl $crate::Jute for $record {
+            const MIN_LEN: usize = 0 $(+ <$type as $crate::Jute>::MIN_LEN)+;
+
+            #[inline]
+            fn encode(&self, out: &mut $crate::BytesMut) {
+                $($crate::Jute::encode(&self.$field, out);)+
+            }
+
+            #[inline]
+            fn encoded_len(&self) -> usize {
+                0 $(+ $crate::Jute::encoded_len(&self.$field))+
+            }
+
+            #[inline]
+            fn decode(input: &mut $crate::Reader<'_>) -> Result<Self, $crate::DecodeError> {
+                Ok(Self {
+                    $($field: <$type as $crate::Jute>::decode(input)
+                        .map_err(|error| error.within($name, $jute_name))?,)+
+                })
+            }
+
+            #[inline]
+            fn skip(input: &mut $crate::Reader<'_>) -> Result<(), $crate::DecodeError> {
+                $(<$type as $crate::Jute>::skip(input).map_err(|error| error.within($name, $jute_name))?;)+
+                Ok(())
+            }
+
+            fn to_value(&self) -> $crate::Value {
+                $crate::Value::Record(alloc::vec![$(($jute_name, $crate::Jute::to_value(&self.$field))),+])
+            }
+        }
+    )+};
+}
+
+/// Declares a number of the protocol: a newtype whose unknown values survive, with ZooKeeper's name
+/// and ours for each known one.
+macro_rules! wire_number {
+    (
+        $(#[$meta:meta])*
+        $number:ident {
+            $($(#[$const_meta:meta])* $constant:ident = $value:literal $zookeeper:literal $name:literal,)+
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+        pub struct $number(pub i32);
+
+        impl $number {
+            $($(#[$const_meta])* pub const $constant: Self = Self($value);)+
+
+            /// Every value that has a name, as declared.
+            pub const KNOWN: &'static [Self] = &[$(Self($value)),+];
+
+            /// ZooKeeper's name, if the value is known.
+            pub const fn zookeeper_name(self) -> Option<&'static str> {
+                match self.0 {
+                    $($value => Some($zookeeper),)+
+                    _ => None,
+                }
+            }
+
+            /// The name in snake case, if the value is known.
+            pub const fn name(self) -> Option<&'static str> {
+                match self.0 {
+                    $($value => Some($name),)+
+                    _ => None,
+                }
+            }
+        }
+
+        impl core::fmt::Debug for $number {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                core::fmt::Display::fmt(self, f)
+            }
+        }
+
+        jute_newtype!($number: i32);
+    };
+}
+
+/// Gives a newtype the encoding of what it holds.
+macro_rules! jute_newtype {
+    ($newtype:ident: $inner:ty) => {
+        impl $crate::Jute for $newtype {
+            const MIN_LEN: usize = <$inner as $crate::Jute>::MIN_LEN;
+
+            #[inline]
+            fn encode(&self, out: &mut $crate::BytesMut) {
+                $crate::Jute::encode(&self.0, out);
+            }
+
+            #[inline]
+            fn encoded_len(&self) -> usize {
+                Self::MIN_LEN
+            }
+
+            #[inline]
+            fn decode(input: &mut $crate::Reader<'_>) -> Result<Self, $crate::DecodeError> {
+                <$inner as $crate::Jute>::decode(input).map(Self)
+            }
+
+            fn to_value(&self) -> $crate::Value {
+                $crate::Jute::to_value(&self.0)
+            }
+        }
+    };
+}
+
+/// Declares what can follow a header: an enum of records, and of operations that have none.
+macro_rules! bodies {
+    (
+        $(#[$meta:meta])*
+        $name:ident {
+            records { $($(#[$variant_meta:meta])* $variant:ident($record:ty),)+ }
+            empty { $($(#[$empty_meta:meta])* $empty:ident,)* }
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $($(#[$variant_meta])* $variant($record),)+
+            $($(#[$empty_meta])* $empty,)*
+        }
+
+        impl $name {
+            /// The length of the record's encoding in bytes, without the header.
+            #[inline]
+            pub fn encoded_len(&self) -> usize {
+                match self {
+                    $(Self::$variant(record) => $crate::Jute::encoded_len(record),)+
+                    $(Self::$empty => 0,)*
+                }
+            }
+
+            /// Appends the record, without the header.
+            #[inline]
+            pub fn encode(&self, out: &mut $crate::BytesMut) {
+                match self {
+                    $(Self::$variant(record) => $crate::Jute::encode(record, out),)+
+                    $(Self::$empty => {})*
+                }
+            }
+
+            /// The record's name in jute, if there is a record.
+            pub fn record_name(&self) -> Option<&'static str> {
+                match self {
+                    $(Self::$variant(_) => Some(<$record>::NAME),)+
+                    $(Self::$empty => None,)*
+                }
+            }
+
+            /// The record as a tree that knows no types, if there is a record.
+            pub fn to_value(&self) -> Option<$crate::Value> {
+                match self {
+                    $(Self::$variant(record) => Some($crate::Jute::to_value(record)),)+
+                    $(Self::$empty => None,)*
+                }
+            }
+        }
+    };
+}

@@ -1,0 +1,232 @@
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+use core::fmt;
+use core::hash::{Hash, Hasher};
+use core::marker::PhantomData;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::jute::{NULL, put_length};
+use crate::ustring::text_of;
+use crate::{DecodeError, Jute, Reader, Ustring, Value};
+
+/// jute's `vector<T>` in its wire form: null, or a count of elements.
+///
+/// Decoding checks every element but keeps only the slice of the payload that they occupy; they are
+/// decoded while iterating. So decoding allocates nothing, however many there are.
+pub struct Vector<T> {
+    /// The count of elements, `None` for null.
+    count: Option<u32>,
+    wire: Bytes,
+    element: PhantomData<fn() -> T>,
+}
+
+impl<T: Jute> Vector<T> {
+    /// The null vector, count -1 on the wire. It differs from the empty vector.
+    pub const NULL: Self = Self { count: None, wire: Bytes::new(), element: PhantomData };
+
+    /// The vector without elements.
+    pub const EMPTY: Self = Self::from_static_wire(0, &[]);
+
+    /// Refers to encoded elements that live forever; they must be sound.
+    pub(crate) const fn from_static_wire(count: u32, wire: &'static [u8]) -> Self {
+        Self { count: Some(count), wire: Bytes::from_static(wire), element: PhantomData }
+    }
+
+    /// Whether this is null.
+    pub fn is_null(&self) -> bool {
+        self.count.is_none()
+    }
+
+    /// The number of elements; 0 for null.
+    pub fn len(&self) -> usize {
+        self.count.unwrap_or(0) as usize
+    }
+
+    /// Whether there are no elements: for null and for the empty vector.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Decodes the elements one after the other.
+    pub fn iter(&self) -> Iter<'_, T> {
+        Iter { input: Reader::new(&self.wire), left: self.len(), element: PhantomData }
+    }
+
+    /// The elements, none for null.
+    pub fn to_vec(&self) -> Vec<T> {
+        self.iter().collect()
+    }
+}
+
+impl Vector<Ustring> {
+    /// Encodes the texts.
+    pub fn from_strs(texts: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let mut wire = BytesMut::new();
+        let mut count = 0;
+        for text in texts {
+            let text = text.as_ref().as_bytes();
+            wire.reserve(4 + text.len());
+            put_length(&mut wire, text.len());
+            wire.put_slice(text);
+            count += 1;
+        }
+        Self::from_wire(count, wire.freeze())
+    }
+
+    /// The bytes of each string, borrowed; none for a null.
+    pub fn iter_bytes(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        let mut input = Reader::new(&self.wire);
+        (0..self.len()).map(move |_| input.borrow_buffer().expect(CHECKED))
+    }
+
+    /// The text of each string as [`Ustring::to_str`] gives it, borrowed where it is UTF-8.
+    pub fn iter_str(&self) -> impl ExactSizeIterator<Item = Cow<'_, str>> {
+        self.iter_bytes().map(text_of)
+    }
+}
+
+impl<T> Vector<T> {
+    fn from_wire(count: usize, wire: Bytes) -> Self {
+        let count = i32::try_from(count).expect("jute has counts of 31 bits").unsigned_abs();
+        Self { count: Some(count), wire, element: PhantomData }
+    }
+}
+
+impl<T: Jute> FromIterator<T> for Vector<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(elements: I) -> Self {
+        let mut wire = BytesMut::new();
+        let mut count = 0;
+        for element in elements {
+            wire.reserve(element.encoded_len());
+            element.encode(&mut wire);
+            count += 1;
+        }
+        Self::from_wire(count, wire.freeze())
+    }
+}
+
+impl<T: Jute> From<&[T]> for Vector<T> {
+    fn from(elements: &[T]) -> Self {
+        let mut wire = BytesMut::with_capacity(elements.iter().map(Jute::encoded_len).sum());
+        elements.iter().for_each(|element| element.encode(&mut wire));
+        Self::from_wire(elements.len(), wire.freeze())
+    }
+}
+
+impl<T: Jute> From<Vec<T>> for Vector<T> {
+    fn from(elements: Vec<T>) -> Self {
+        Self::from(elements.as_slice())
+    }
+}
+
+impl<T: Jute, const N: usize> From<[T; N]> for Vector<T> {
+    fn from(elements: [T; N]) -> Self {
+        Self::from(elements.as_slice())
+    }
+}
+
+impl<T> Clone for Vector<T> {
+    fn clone(&self) -> Self {
+        Self { count: self.count, wire: self.wire.clone(), element: PhantomData }
+    }
+}
+
+impl<T> PartialEq for Vector<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.count == other.count && self.wire == other.wire
+    }
+}
+
+impl<T> Eq for Vector<T> {}
+
+impl<T> Hash for Vector<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.count.hash(state);
+        self.wire.hash(state);
+    }
+}
+
+impl<T: Jute> Default for Vector<T> {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
+impl<T: Jute + fmt::Debug> fmt::Debug for Vector<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_null() { f.write_str("null") } else { f.debug_list().entries(self.iter()).finish() }
+    }
+}
+
+impl<'a, T: Jute> IntoIterator for &'a Vector<T> {
+    type Item = T;
+    type IntoIter = Iter<'a, T>;
+
+    fn into_iter(self) -> Iter<'a, T> {
+        self.iter()
+    }
+}
+
+impl<T: Jute> Jute for Vector<T> {
+    const MIN_LEN: usize = 4;
+
+    #[inline]
+    fn encode(&self, out: &mut BytesMut) {
+        match self.count {
+            None => out.put_i32(NULL),
+            Some(count) => {
+                out.put_u32(count);
+                out.put_slice(&self.wire);
+            }
+        }
+    }
+
+    #[inline]
+    fn encoded_len(&self) -> usize {
+        4 + self.wire.len()
+    }
+
+    fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let Some(count) = input.count(T::MIN_LEN)? else { return Ok(Self::NULL) };
+        let start = input.position();
+        for _ in 0..count {
+            T::skip(input)?;
+        }
+        Ok(Self::from_wire(count, input.since(start)))
+    }
+
+    fn skip(input: &mut Reader<'_>) -> Result<(), DecodeError> {
+        let count = input.count(T::MIN_LEN)?.unwrap_or(0);
+        (0..count).try_for_each(|_| T::skip(input))
+    }
+
+    fn to_value(&self) -> Value {
+        Value::Vector((!self.is_null()).then(|| self.iter().map(|element| element.to_value()).collect()))
+    }
+}
+
+/// The elements of a [`Vector`], decoded one after the other.
+#[derive(Clone, Debug)]
+pub struct Iter<'a, T> {
+    input: Reader<'a>,
+    left: usize,
+    element: PhantomData<fn() -> T>,
+}
+
+impl<T: Jute> Iterator for Iter<'_, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.left = self.left.checked_sub(1)?;
+        Some(T::decode(&mut self.input).expect(CHECKED))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl<T: Jute> ExactSizeIterator for Iter<'_, T> {}
+
+const CHECKED: &str = "every element was checked when the vector was decoded, or was encoded here";

@@ -1,0 +1,132 @@
+//! What a session is told when it is made.
+
+use core::time::Duration;
+
+use zk_proto::ConnectString;
+
+use crate::{Credentials, Instant};
+
+/// All that a session is told when it is made.
+///
+/// Any value is safe: what is out of range is brought into it, as each field says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// The servers, and the chroot below which all paths are.
+    pub connect_string: ConnectString,
+    /// The session timeout to ask for; the server grants it within its own limits. Default: 10 s. In whole
+    /// milliseconds, 1 ms to 2³¹ - 1 ms.
+    pub session_timeout: Duration,
+    /// Orders the servers and jitters the back-off, and nothing else. Give each session another one.
+    pub seed: u64,
+    /// A session to resume, instead of creating one. Default: none.
+    pub resume: Option<Credentials>,
+    /// Who may say that the session has expired. Default: only a server.
+    pub expiry: Expiry,
+    /// The longest frame to accept, in bytes, its length prefix not counted. A longer reply fails its request.
+    /// Default: 4 MiB. At least 64.
+    pub max_frame_len: usize,
+    /// The longest frame to send, in bytes, its length prefix not counted. Default: 1,048,575, which is what
+    /// servers accept by default (`jute.maxbuffer`).
+    pub max_request_len: usize,
+    /// How many requests may wait to be handed out. Default: 65,536.
+    pub max_queued_requests: usize,
+    /// How many bytes of encoded requests may wait to be handed out. Default: 16 MiB.
+    pub max_queued_bytes: usize,
+    /// How many requests may be handed out and unanswered. Default: 1,024. At least 1.
+    pub max_in_flight: usize,
+    /// How many watches may be registered or asked for. Default: 1,048,576.
+    pub max_watches: usize,
+    /// The longest `Send`, in bytes; a longer frame is handed out in slices. Default: 64 KiB. At least 64.
+    pub max_send_len: usize,
+    /// The longest SetWatches frame, in bytes, unless a single path is longer. Default: 128 KiB, as the Java
+    /// client has it.
+    pub max_set_watches_len: usize,
+    /// How fast a frame under way must grow, in bytes per second, measured over 2/3 of the session timeout.
+    /// Default: 256.
+    pub min_frame_rate: u32,
+    /// The shortest and the longest wait between attempts, once a full cycle of servers has failed. The wait
+    /// is drawn between the shortest and a bound that doubles with each cycle, from 1 s up to the longest,
+    /// and never passes a third of the session timeout. Default: 50 ms to 10 s.
+    pub backoff: (Duration, Duration),
+    /// How long `close` may take to have the servers end the session. Default: 5 s.
+    pub close_timeout: Duration,
+}
+
+impl Config {
+    /// The defaults for these servers.
+    pub fn new(connect_string: ConnectString) -> Self {
+        Self {
+            connect_string,
+            session_timeout: Duration::from_secs(10),
+            seed: 0,
+            resume: None,
+            expiry: Expiry::Server,
+            max_frame_len: 4 << 20,
+            max_request_len: 0xf_ffff,
+            max_queued_requests: 1 << 16,
+            max_queued_bytes: 16 << 20,
+            max_in_flight: 1024,
+            max_watches: 1 << 20,
+            max_send_len: 64 << 10,
+            max_set_watches_len: 128 << 10,
+            min_frame_rate: 256,
+            backoff: (Duration::from_millis(50), Duration::from_secs(10)),
+            close_timeout: Duration::from_secs(5),
+        }
+    }
+
+    /// The session timeout as the wire has it.
+    pub(crate) fn session_timeout_millis(&self) -> i32 {
+        i32::try_from(self.session_timeout.as_millis()).unwrap_or(i32::MAX).max(1)
+    }
+}
+
+/// Who may say that a session has expired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[expect(clippy::exhaustive_enums, reason = "there is nobody else to say it")]
+pub enum Expiry {
+    /// Only a server, in its answer to a reconnect: the truth, however late it comes.
+    #[default]
+    Server,
+    /// The machine too, 4/3 of the session timeout after the youngest answered frame was handed out, as the
+    /// Java client does since 3.9.3. The servers may think otherwise.
+    Client,
+}
+
+/// What a request is submitted with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct RequestOptions {
+    /// When the request ends, if nothing else has ended it. The connection survives it. Default: never.
+    pub deadline: Option<Instant>,
+    /// What becomes of the request when its connection is lost. Default: it ends.
+    pub retry: Retry,
+}
+
+impl RequestOptions {
+    /// With this deadline.
+    #[must_use]
+    pub const fn with_deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// With this policy for a lost connection.
+    #[must_use]
+    pub const fn with_retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+}
+
+/// What becomes of a request when its connection is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[expect(clippy::exhaustive_enums, reason = "an unsafe retry isn't offered")]
+pub enum Retry {
+    /// It ends, as does all that was submitted behind it: no later write runs although an earlier one failed.
+    #[default]
+    Never,
+    /// It is sent again on the next connection, if it only reads or can't have reached a server.
+    WhenSafe,
+}

@@ -1,0 +1,151 @@
+//! Accepted requests that haven't been handed out yet, encoded and in order.
+
+use alloc::{boxed::Box, collections::VecDeque};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use zk_proto::{Jute as _, OpCode, Request, RequestHeader};
+
+use crate::{Instant, RequestId, Retry};
+
+/// One accepted request, from `submit` to its outcome.
+#[derive(Clone, Debug)]
+pub(crate) struct Accepted {
+    pub(crate) id: RequestId,
+    pub(crate) op: OpCode,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) retry: Retry,
+    /// Its watch is wanted.
+    pub(crate) asks_for_watch: bool,
+    /// The request itself, where it is needed again: to register its watch, or to send it once more.
+    pub(crate) retained: Option<Box<Request>>,
+}
+
+/// The queue: frames without their xids, which are given in the order in which they leave.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Queue {
+    entries: VecDeque<Queued>,
+    frames: BytesMut,
+    /// Requests that have ended in the queue; their frames are dropped when they come to the front.
+    ended: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Queued {
+    request: Option<Accepted>,
+    len: usize,
+    id: RequestId,
+}
+
+impl Queue {
+    /// How many requests wait.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len() - self.ended
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many bytes the queue holds.
+    pub(crate) fn bytes(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Encodes a request to the end of the queue.
+    pub(crate) fn push(&mut self, mut accepted: Accepted, request: Request, is_retained: bool) {
+        let start = self.frames.len();
+        request.encode_frame(0, &mut self.frames);
+        let len = self.frames.len() - start;
+        accepted.retained = is_retained.then(|| Box::new(request));
+        self.entries.push_back(Queued { id: accepted.id, request: Some(accepted), len });
+    }
+
+    /// Takes a request out, if it is still here.
+    pub(crate) fn remove(&mut self, id: RequestId) -> Option<Accepted> {
+        let index = self.entries.binary_search_by_key(&id, |queued| queued.id).ok()?;
+        let removed = self.entries[index].request.take();
+        self.ended += usize::from(removed.is_some());
+        self.drop_ended();
+        removed
+    }
+
+    pub(crate) fn get_mut(&mut self, id: RequestId) -> Option<&mut Accepted> {
+        let index = self.entries.binary_search_by_key(&id, |queued| queued.id).ok()?;
+        self.entries[index].request.as_mut()
+    }
+
+    /// Takes everything out, in order.
+    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Accepted> + use<> {
+        core::mem::take(self).entries.into_iter().filter_map(|queued| queued.request)
+    }
+
+    /// Gives memory back that an emptied queue still holds.
+    pub(crate) fn shrink(&mut self) {
+        if self.entries.is_empty() {
+            *self = Self::default();
+        }
+    }
+
+    /// Takes whole frames from the front, as many as `max_requests` and `max_len` allow, and at least one if
+    /// `max_requests` isn't zero. Each gets its xid and is told to `leaves` with its offset.
+    pub(crate) fn hand_out(
+        &mut self,
+        max_requests: usize,
+        max_len: usize,
+        mut next_xid: impl FnMut() -> i32,
+        mut leaves: impl FnMut(Accepted, i32, usize),
+    ) -> Bytes {
+        self.drop_ended();
+        let mut end = 0;
+        for _ in 0..max_requests {
+            let Some(front) = self.entries.front_mut() else { break };
+            if end > 0 && end + front.len > max_len {
+                break;
+            }
+            let Some(request) = front.request.take() else { break };
+            let xid = next_xid();
+            self.frames[end + XID_OFFSET..][..size_of::<i32>()].copy_from_slice(&xid.to_be_bytes());
+            leaves(request, xid, end);
+            end += front.len;
+            self.entries.pop_front();
+        }
+        self.frames.split_to(end).freeze()
+    }
+
+    /// Drops the frames of ended requests at the front, and all of them once they hold most of the memory.
+    fn drop_ended(&mut self) {
+        while let Some(front) = self.entries.front() {
+            if front.request.is_some() {
+                break;
+            }
+            self.frames.advance(front.len);
+            self.entries.pop_front();
+            self.ended -= 1;
+        }
+        if self.ended > self.entries.len() / 2 && self.ended > COMPACT_AT {
+            self.compact();
+        }
+    }
+
+    fn compact(&mut self) {
+        let mut frames = core::mem::take(&mut self.frames);
+        for queued in &self.entries {
+            let frame = frames.split_to(queued.len);
+            if queued.request.is_some() {
+                self.frames.extend_from_slice(&frame);
+            }
+        }
+        self.entries.retain(|queued| queued.request.is_some());
+        self.ended = 0;
+    }
+}
+
+/// The bytes of a request's frame, its length prefix not counted.
+pub(crate) fn payload_len(request: &Request) -> usize {
+    RequestHeader::MIN_LEN + request.encoded_len()
+}
+
+/// Where the xid lies in a frame: behind the length.
+const XID_OFFSET: usize = size_of::<i32>();
+/// As many ended requests may wait for their turn to be dropped.
+const COMPACT_AT: usize = 64;

@@ -1,0 +1,104 @@
+//! All that time can do to a session.
+
+use crate::Instant;
+
+/// What a session may be waiting for.
+///
+/// The read, ping and frame times follow from the negotiated session timeout *T*, as in ZooKeeper's
+/// `ClientCnxn.SendThread`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(clippy::exhaustive_enums, reason = "a driver's or a test's match over all that time can do")]
+pub enum Timer {
+    /// The transport is being established: to the attempt's deadline.
+    Connect,
+    /// Before the ConnectResponse: the same attempt's deadline. After it: 2T/3 without a byte.
+    Read,
+    /// Time to be heard: T/3, at most 10 s, after the last frame that was handed out.
+    Ping,
+    /// The oldest ping has waited T for its answer: bytes come, but the server doesn't hear us.
+    Pong,
+    /// A frame has been under way for 2T/3: has it grown fast enough?
+    Frame,
+    /// Wait before the next server is tried.
+    Backoff,
+    /// T after the youngest answered frame was handed out: the servers may have expired the session.
+    MayBeExpired,
+    /// 4T/3 after the same moment, where the session was told to give itself up then.
+    Expiry,
+    /// The nearest deadline of a request.
+    Deadline,
+    /// The limit that `close` was given.
+    Close,
+}
+
+impl Timer {
+    const COUNT: usize = 10;
+    const ALL: [Self; Self::COUNT] = [
+        Self::Connect,
+        Self::Read,
+        Self::Ping,
+        Self::Pong,
+        Self::Frame,
+        Self::Backoff,
+        Self::MayBeExpired,
+        Self::Expiry,
+        Self::Deadline,
+        Self::Close,
+    ];
+}
+
+/// When each timer is due, if it is set.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Timers {
+    due: [Option<Instant>; Timer::COUNT],
+}
+
+impl Timers {
+    pub(crate) fn set(&mut self, timer: Timer, due: Instant) {
+        self.due[timer as usize] = Some(due);
+    }
+
+    pub(crate) fn stop(&mut self, timer: Timer) {
+        self.due[timer as usize] = None;
+    }
+
+    pub(crate) fn stop_all(&mut self) {
+        self.due = [None; Timer::COUNT];
+    }
+
+    pub(crate) fn get(&self, timer: Timer) -> Option<Instant> {
+        self.due[timer as usize]
+    }
+
+    pub(crate) fn is_due(&self, timer: Timer, now: Instant) -> bool {
+        self.get(timer).is_some_and(|due| due <= now)
+    }
+
+    /// The timer that is due first; of several, the one declared first.
+    pub(crate) fn next(&self) -> Option<(Timer, Instant)> {
+        Timer::ALL.into_iter().filter_map(|timer| Some((timer, self.get(timer)?))).min_by_key(|&(_, due)| due)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_lists_each_timer_at_its_own_place() {
+        for (index, timer) in Timer::ALL.into_iter().enumerate() {
+            assert_eq!(timer as usize, index);
+        }
+    }
+
+    #[test]
+    fn the_next_timer_is_the_earliest_that_is_set() {
+        let mut timers = Timers::default();
+        assert_eq!(timers.next(), None);
+        timers.set(Timer::Ping, Instant::from_millis(7));
+        timers.set(Timer::Read, Instant::from_millis(5));
+        assert_eq!(timers.next(), Some((Timer::Read, Instant::from_millis(5))));
+        timers.stop(Timer::Read);
+        assert_eq!(timers.next(), Some((Timer::Ping, Instant::from_millis(7))));
+    }
+}
