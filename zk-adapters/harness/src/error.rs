@@ -9,7 +9,7 @@ pub enum StartError {
     /// There is no ZooKeeper to run.
     #[error(
         "no ZooKeeper server to test with: {looked_at}. Either install Debian's package \
-         (apt-get install zookeeper default-jre-headless), or unpack a release from zookeeper.apache.org \
+         (apt-get install libzookeeper-java default-jre-headless), or unpack a release from zookeeper.apache.org \
          and set ZOOKEEPER_HOME to its folder"
     )]
     NoDistribution {
