@@ -294,18 +294,28 @@ impl Session {
     }
 
     /// Replaces the servers. Whether the session moves to another one is drawn so that the clients of the
-    /// ensemble spread evenly over the new list (ZOOKEEPER-1355).
+    /// ensemble spread evenly over the new list (ZOOKEEPER-1355). The chroot stays, so the new connect string
+    /// need not name it.
     ///
     /// # Errors
-    /// If the connect string has another chroot: a session's chroot is for life.
-    pub fn update_servers(&mut self, connect_string: ConnectString, now: Instant) -> Result<(), SubmitError> {
+    /// If the connect string names another chroot, or the session has ended or is being closed.
+    pub fn update_servers(
+        &mut self,
+        mut connect_string: ConnectString,
+        now: Instant,
+    ) -> Result<(), SubmitError> {
         self.begin_input(now);
         self.admit_any()?;
-        if connect_string.chroot != self.config.connect_string.chroot || connect_string.servers.is_empty() {
+        let chroot = self.config.connect_string.chroot.clone();
+        if connect_string.chroot.is_some() && connect_string.chroot != chroot {
             return Err(SubmitError::InvalidArgument {
-                what: "connect_string: its chroot differs, or it is empty",
+                what: "connect_string: a session's chroot is for life",
             });
         }
+        if connect_string.servers.is_empty() {
+            return Err(SubmitError::InvalidArgument { what: "connect_string: it has no server" });
+        }
+        connect_string.chroot = chroot;
         self.config.connect_string = connect_string;
         if self.ensemble.update(self.config.connect_string.servers.clone()) {
             self.disconnect(DisconnectReason::Rebalanced);

@@ -109,16 +109,13 @@ impl Driven {
                 Err(InputError::new("tag", format!("{tag:?} names no request")))
             }
             Act::UpdateServers { connect_string }
-                if connect_string.chroot.as_deref().unwrap_or("/") != self.chroot() =>
+                if connect_string.chroot.is_some()
+                    && connect_string.chroot != self.session.config().connect_string.chroot =>
             {
                 Err(InputError::new("connect_string", "a session's chroot is for life"))
             }
             _ => Ok(()),
         }
-    }
-
-    fn chroot(&self) -> &str {
-        self.session.config().connect_string.chroot.as_deref().unwrap_or("/")
     }
 
     fn perform(&mut self, act: Act, now: Instant) -> Option<Value> {
