@@ -110,7 +110,7 @@ impl Ensemble {
     pub(crate) fn attempt_failed(&mut self) -> Option<usize> {
         self.failures = self.failures.saturating_add(1);
         self.attempts = self.attempts.saturating_add(1);
-        (self.attempts % self.servers.len() == 0).then_some(self.servers.len())
+        self.attempts.is_multiple_of(self.servers.len()).then_some(self.servers.len())
     }
 
     /// Notes an accepted handshake.

@@ -29,10 +29,10 @@ impl Random {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// A duration from `low` to `high`; `low` if that is the larger one.
+    /// A duration from `low` to `high`, whole milliseconds more than `low`; `low` if that is the larger one.
     pub(crate) fn between(&mut self, low: Duration, high: Duration) -> Duration {
-        let span = u64::try_from(high.saturating_sub(low).as_nanos()).unwrap_or(u64::MAX - 1);
-        low.saturating_add(Duration::from_nanos(self.below(span.saturating_add(1))))
+        let span = u64::try_from(high.saturating_sub(low).as_millis()).unwrap_or(u64::MAX - 1);
+        low.saturating_add(Duration::from_millis(self.below(span.saturating_add(1))))
     }
 
     /// Brings a list into random order.

@@ -352,6 +352,12 @@ impl Session {
 
 /// Views.
 impl Session {
+    /// What the session was told when it was made, with the servers of its last
+    /// [`update_servers`](Self::update_servers).
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// Where the session stands.
     pub fn state(&self) -> State {
         self.state

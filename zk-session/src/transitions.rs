@@ -91,7 +91,7 @@ impl Session {
         self.state = State::Connecting;
         if was_connected {
             let held = reason == DisconnectReason::ReadWriteServerFound
-                || connection.ready_at.is_some_and(|ready| self.now - ready >= self.identity.timeout / 3);
+                || connection.ready_at.is_some_and(|ready| self.now - ready >= self.third());
             self.ensemble.connection_lost(held);
             self.watches.connection_lost(self.identity.last_zxid);
             let reached = connection.window.reached();
@@ -108,7 +108,7 @@ impl Session {
             self.end(State::Closed, &Failure::Closed, Event::Closed { confirmed: false });
             return;
         }
-        let delay = self.ensemble.backoff(self.identity.timeout / 3);
+        let delay = self.ensemble.backoff(self.third());
         if delay.is_zero() {
             self.start_attempt();
         } else {
