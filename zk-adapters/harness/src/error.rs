@@ -1,9 +1,12 @@
+use core::error::Error;
+use core::fmt;
 use core::time::Duration;
 use std::io;
 use std::path::PathBuf;
 
-/// Why servers could not be started, or do not serve.
-#[derive(Debug, thiserror::Error)]
+/// Why servers could not be started, or do not serve. Its `Debug`, which is what tests show that unwrap it, is the
+/// message and its cause.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// There is no ZooKeeper to run.
@@ -65,6 +68,13 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+}
+
+impl fmt::Debug for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        self.source().map_or(Ok(()), |source| write!(f, ": {source}"))
+    }
 }
 
 /// Names what was tried when an operation of the operating system fails.
