@@ -1,13 +1,4 @@
-//! The session: its inputs, commands and outputs, and every change of its state.
-//!
-//! | state | `handle_connected` | `handle_received` | `handle_disconnected` | timers | `close` |
-//! | --- | --- | --- | --- | --- | --- |
-//! | [`Connecting`](State::Connecting): dialling, or waiting to | → Associating, ConnectRequest | – | next server | Connect: next server; Backoff: dial | with a session: goes on until it can close it; else → Closed |
-//! | [`Associating`](State::Associating) | – | ConnectResponse: → Connected, Expired or next server | next server | Read: next server | goes on until it can close the session |
-//! | [`Connected`](State::Connected), [`ConnectedReadOnly`](State::ConnectedReadOnly) | – | replies, watch events | what was sent or queued ends, → Connecting | Ping: ping; Read, Pong, Frame: next server | closeSession; its reply: → Closed |
-//! | [`Closed`](State::Closed), [`Expired`](State::Expired), [`AuthFailed`](State::AuthFailed) | – | – | – | none | – |
-//!
-//! In every state that isn't terminal, MayBeExpired, Expiry, Deadline and Close act on time.
+//! The session: its inputs, commands, outputs and views.
 
 use alloc::{
     boxed::Box,
@@ -33,6 +24,34 @@ use crate::{
 };
 
 /// Where a session stands, in the words of ZooKeeper's `States`.
+///
+/// ```text
+///                  ┌──────────────── next server, at once or after a back-off ───────────────┐
+///                  ▼                                                                         │
+///   new ───▶ Connecting ── transport up ──▶ Associating ── ConnectResponse ──▶ Connected     │
+///                  │  refused, Connect timer     │  closed, Read timer,       ConnectedReadOnly
+///                  └─────────────┐               │  not a ConnectResponse          │         │
+///                                └───────────────┴─────────────────────────────────┴─ lost ──┘
+///
+///   Associating ── session refused or replaced ──▶ Expired        (the servers' verdict)
+///   Connected ──── auth or SASL refused ─────────▶ AuthFailed
+///   any ────────── close ────────────────────────▶ Closed         (confirmed or not, in bounded time)
+///   any ────────── Expiry timer, if configured ──▶ Expired        (the client's own)
+/// ```
+///
+/// | state | `handle_connected` | `handle_received` | `handle_disconnected` | timers | `close` |
+/// | --- | --- | --- | --- | --- | --- |
+/// | Connecting: dialling, or waiting to | → Associating, ConnectRequest | – | next server | Connect: next server; Backoff: dial | with a session: goes on until it can close it; else → Closed |
+/// | Associating | – | ConnectResponse: → Connected, Expired or next server | next server | Read: next server | goes on until it can close the session |
+/// | Connected, ConnectedReadOnly | – | replies, watch events | what was sent or queued ends, → Connecting | Ping: ping; Read, Pong, Frame: next server; Probe: asks another server | closeSession; its reply: → Closed |
+/// | Closed, Expired, AuthFailed | – | – | – | none | – |
+///
+/// In every state that isn't terminal, the timers MayBeExpired, Expiry, Deadline and Close act on time. Input of a
+/// connection that isn't the current one does nothing in any state.
+///
+/// On a new connection nothing but the ConnectRequest leaves before the ConnectResponse; then come SASL, the auth
+/// packets, the watches, and requests, in this order. [`Event::Ready`](crate::Event::Ready) tells that what goes
+/// before requests is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "these are ZooKeeper's states")]
 pub enum State {
@@ -83,6 +102,27 @@ impl State {
 /// The other methods only look.
 ///
 /// Each input and command brings the time. A reading before the latest one counts as the latest one.
+///
+/// # Servers
+/// What a server may do wrong, and what comes of it. Nothing panics, hangs, or gives a request another one's reply.
+///
+/// | the server | the session |
+/// | --- | --- |
+/// | sends a frame of negative length, or shorter than a header | drops the connection |
+/// | sends a reply longer than `Config::max_frame_len` | fails its request with [`Failure::ReplyTooLarge`], skips the frame |
+/// | sends another frame longer than that | drops the connection |
+/// | answers with a body that doesn't decode | fails the request with [`Failure::MalformedReply`] |
+/// | answers out of order, with an unknown xid, or when nothing is in flight | drops the connection; but a refusal that servers send ahead of its turn is matched |
+/// | answers with an unknown error code | the request is refused with that number |
+/// | sends an event of unknown type | tells the owners of that path the number, keeps their watches |
+/// | sends an event that nobody waits for, an unsolicited pong or auth reply | counts it, does nothing |
+/// | sends anything but a ConnectResponse first, or refuses a new session | tries the next server |
+/// | sends a second ConnectResponse | drops the connection |
+/// | grants a session timeout of any size | computes its timers from it, in 64 bits and at least 1 ms |
+/// | sends a zxid that goes backwards | keeps the highest |
+/// | sends bytes slower than `Config::min_frame_rate`, or nothing for 2/3 of the session timeout | drops the connection |
+/// | sends bytes, but answers no ping within the session timeout | drops the connection |
+/// | sends more bytes than a record has | ignores them |
 #[derive(Clone)]
 pub struct Session {
     pub(crate) config: Config,
