@@ -76,6 +76,9 @@ pub fn validate_create_path(path: &str, sequential: bool) -> Result<(), PathErro
 }
 
 fn check(path: &str) -> Result<(), PathErrorKind> {
+    if is_ordinary(path) {
+        return Ok(());
+    }
     if path.is_empty() {
         return Err(PathErrorKind::Empty);
     }
@@ -100,6 +103,18 @@ fn check(path: &str) -> Result<(), PathErrorKind> {
         at += name.len() + 1;
     }
     Ok(())
+}
+
+/// Whether the path is plainly right, as nearly all are: printable ASCII, and no name empty or with a dot in front.
+fn is_ordinary(path: &str) -> bool {
+    let mut before = 0;
+    for &byte in path.as_bytes() {
+        if !matches!(byte, b' '..=b'~') || (before == b'/' && matches!(byte, b'/' | b'.')) {
+            return false;
+        }
+        before = byte;
+    }
+    path.starts_with('/') && before != b'/'
 }
 
 /// Java checks UTF-16 code units and refuses surrogates, so nothing above U+FFFF is left.

@@ -41,6 +41,22 @@ impl RequestId {
     }
 }
 
+/// Names one probe; never used twice in a session's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProbeId(pub(crate) u64);
+
+impl ProbeId {
+    /// The number, counted from 1.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The id with this number, for drivers that carry ids through places that take only numbers.
+    pub const fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// What the driver must do, in the order in which it was polled.
 #[derive(Clone, PartialEq, Eq)]
 #[must_use = "a session lives only as long as its driver does what it says"]
@@ -69,6 +85,14 @@ pub enum Action {
         /// Why.
         reason: DisconnectReason,
     },
+    /// On a transport of its own, the same as for connections: send the four bytes `isro`, read until the
+    /// server closes, within a second, and report with `handle_probed` whether the answer is `rw`.
+    Probe {
+        /// The probe's name.
+        probe: ProbeId,
+        /// Whom to ask.
+        server: ServerAddr,
+    },
     /// Tell the application.
     Emit(Event),
 }
@@ -85,6 +109,9 @@ impl fmt::Debug for Action {
             }
             Self::Disconnect { connection, reason } => {
                 f.debug_struct("Disconnect").field("connection", connection).field("reason", reason).finish()
+            }
+            Self::Probe { probe, server } => {
+                f.debug_struct("Probe").field("probe", probe).field("server", server).finish()
             }
             Self::Emit(event) => f.debug_tuple("Emit").field(event).finish(),
         }
@@ -126,6 +153,10 @@ pub enum Event {
         read_only: bool,
         /// The session existed before; its ephemeral znodes and watches go on.
         resumed: bool,
+        /// Counts the sessions of this machine, from 0: more than one only with [`OnLoss::NewSession`].
+        ///
+        /// [`OnLoss::NewSession`]: crate::OnLoss::NewSession
+        epoch: u64,
     },
     /// Watches are armed again, and requests flow.
     Ready,
@@ -144,6 +175,13 @@ pub enum Event {
     /// The servers have answered nothing that was handed out within the last session timeout: the session
     /// may have expired. Time to stop acting as its owner; only a server can tell for certain.
     MayBeExpired,
+    /// A request that was given up has created an ephemeral znode after all: nobody else knows of it.
+    AbandonedCreate {
+        /// The request.
+        request: RequestId,
+        /// The znode, as the application names it.
+        path: Ustring,
+    },
     /// The session has expired. Terminal.
     Expired {
         /// Who says so.

@@ -121,6 +121,11 @@ pub(crate) fn asks_for_watch(request: &Request) -> bool {
     )
 }
 
+/// Whether the request creates a single ephemeral znode.
+pub(crate) fn creates_ephemeral(request: &Request) -> bool {
+    matches!(request, Request::Create(create) | Request::Create2(create) if matches!(create.flags, 1 | 3))
+}
+
 /// How many results the reply must have: one for each operation of a multi or multiRead.
 pub(crate) fn ops(request: &Request) -> usize {
     if let Request::Multi(multi) | Request::MultiRead(multi) = request { multi.ops.len() } else { 0 }
@@ -139,6 +144,17 @@ pub(crate) fn watch_left(request: &Request, err: ErrorCode) -> Option<(Ustring, 
         _ => return None,
     };
     Some((request.path()?.clone(), kind))
+}
+
+/// Makes the request one that asks for no watch.
+pub(crate) fn take_watch(request: &mut Request) {
+    if let Request::Exists(ExistsRequest { watch, .. })
+    | Request::GetData(GetDataRequest { watch, .. })
+    | Request::GetChildren(GetChildrenRequest { watch, .. })
+    | Request::GetChildren2(GetChildren2Request { watch, .. }) = request
+    {
+        *watch = false;
+    }
 }
 
 /// Whether sending the request twice changes nothing.

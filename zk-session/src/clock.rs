@@ -67,6 +67,9 @@ impl Session {
         if self.timers.is_due(Timer::Ping, self.now) {
             self.ping();
         }
+        if self.timers.is_due(Timer::Probe, self.now) {
+            self.probe();
+        }
     }
 
     /// Nothing has been sent for a third of the session timeout. The timer runs again when the ping leaves.
@@ -86,7 +89,7 @@ impl Session {
         if connection.decoder.is_empty() {
             self.disconnect(DisconnectReason::PingTimeout);
         } else {
-            self.timers.set(Timer::Pong, self.now + self.identity.timeout / 3);
+            self.timers.set(Timer::Pong, self.now + self.third());
         }
     }
 
@@ -112,6 +115,7 @@ impl Session {
     /// once, for a third of the session timeout, in which a ping asks whether it is there.
     pub(crate) fn be_late(&mut self, by: Duration) {
         self.emit(Event::Late { by });
+        let grace = self.now + self.third();
         let silence = [Timer::Connect, Timer::Read, Timer::Pong, Timer::Frame];
         let mut due = silence.into_iter().filter(|&timer| self.timers.is_due(timer, self.now)).peekable();
         let Some(connection) = &mut self.connection else { return };
@@ -120,7 +124,7 @@ impl Session {
         }
         let due: alloc::vec::Vec<_> = due.collect();
         for timer in due {
-            self.timers.set(timer, self.now + self.identity.timeout / 3);
+            self.timers.set(timer, grace);
         }
         if let Some(growth) = &mut connection.growth {
             *growth = Growth { since: self.now, received: self.stats.bytes_received };
@@ -136,35 +140,48 @@ impl Session {
             return;
         }
         self.identity.heard_of_at = self.identity.heard_of_at.max(sent_at);
+        if self.identity.session.is_none() {
+            return;
+        }
         let timeout = self.identity.timeout;
         let may_be_expired = self.identity.heard_of_at + timeout;
         if anew || may_be_expired > self.now || self.timers.get(Timer::MayBeExpired).is_some() {
             self.timers.set(Timer::MayBeExpired, may_be_expired);
         }
         if self.config.expiry == Expiry::Client {
-            self.timers.set(Timer::Expiry, may_be_expired + timeout / 3);
+            self.timers.set(Timer::Expiry, may_be_expired + part(timeout, 1, 3));
         }
     }
 
     /// A third of the session timeout, or less if there are more than three servers: whatever the last one
     /// did, there is time to try another.
     pub(crate) fn attempt_timeout(&self) -> Duration {
-        let parts = u32::try_from(self.ensemble.len()).unwrap_or(u32::MAX).max(3);
-        (self.identity.timeout / parts).max(MIN_ATTEMPT_TIMEOUT)
+        let parts = u64::try_from(self.ensemble.len()).unwrap_or(u64::MAX).max(3);
+        part(self.identity.timeout, 1, parts)
     }
 
     pub(crate) fn read_timeout(&self) -> Duration {
-        self.identity.timeout / 3 * 2
+        part(self.identity.timeout, 2, 3)
     }
+
+    /// A third of the session timeout.
+    pub(crate) fn third(&self) -> Duration {
+        part(self.identity.timeout, 1, 3)
+    }
+}
+
+/// A part of a session timeout, in whole milliseconds as in the Java client, and at least one.
+fn part(timeout: Duration, numerator: u64, denominator: u64) -> Duration {
+    let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+    Duration::from_millis((millis.saturating_mul(numerator) / denominator).max(1))
 }
 
 /// When to be heard again, as in `ClientCnxn.SendThread.run`: after a third of the session timeout, and after
 /// 10 s at the latest.
 pub(crate) fn ping_interval(timeout: Duration) -> Duration {
-    (timeout / 3).min(MAX_PING_INTERVAL)
+    part(timeout, 1, 3).min(MAX_PING_INTERVAL)
 }
 
 const MAX_PING_INTERVAL: Duration = Duration::from_secs(10);
 /// A tick is late from this part of the session timeout on.
 pub(crate) const LATE_PART: u32 = 10;
-const MIN_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1);

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use zk_proto::ConnectString;
 
-use crate::{AuthInfo, Credentials, Instant, Sasl};
+use crate::{AuthInfo, Credentials, Instant, Sasl, ServerOrder};
 
 /// All that a session is told when it is made.
 ///
@@ -22,6 +22,12 @@ pub struct Config {
     pub seed: u64,
     /// A session to resume, instead of creating one. Default: none.
     pub resume: Option<Credentials>,
+    /// In which order the servers are tried. Default: shuffled.
+    pub server_order: ServerOrder,
+    /// Accept servers in read-only mode, and leave them for read-write ones. Default: no.
+    pub read_only: bool,
+    /// What becomes of the session when its connection is lost. Default: it is resumed on another server.
+    pub on_loss: OnLoss,
     /// Identities to tell to every server, in this order. Default: none.
     pub auth: Vec<AuthInfo>,
     /// How to authenticate by SASL, before anything else on each connection. Default: not at all.
@@ -66,6 +72,9 @@ impl Config {
             session_timeout: Duration::from_secs(10),
             seed: 0,
             resume: None,
+            server_order: ServerOrder::Shuffled,
+            read_only: false,
+            on_loss: OnLoss::Resume,
             auth: Vec::new(),
             sasl: None,
             expiry: Expiry::Server,
@@ -89,6 +98,18 @@ impl Config {
     }
 }
 
+/// What becomes of a session when its connection is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[expect(clippy::exhaustive_enums, reason = "a session goes on, or another one begins")]
+pub enum OnLoss {
+    /// It is resumed on another server, with its ephemeral znodes and watches.
+    #[default]
+    Resume,
+    /// It is left to time out, and a new one is created, under the next epoch. All requests and watches of
+    /// the old one end with it; what is submitted for an earlier epoch is refused.
+    NewSession,
+}
+
 /// Who may say that a session has expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[expect(clippy::exhaustive_enums, reason = "there is nobody else to say it")]
@@ -109,6 +130,9 @@ pub struct RequestOptions {
     pub deadline: Option<Instant>,
     /// What becomes of the request when its connection is lost. Default: it ends.
     pub retry: Retry,
+    /// The session that the request is meant for, as [`Event::Connected`](crate::Event::Connected) counts them.
+    /// Default: any.
+    pub epoch: Option<u64>,
 }
 
 impl RequestOptions {
@@ -116,6 +140,13 @@ impl RequestOptions {
     #[must_use]
     pub const fn with_deadline(mut self, deadline: Instant) -> Self {
         self.deadline = Some(deadline);
+        self
+    }
+
+    /// For the session of this epoch only.
+    #[must_use]
+    pub const fn with_epoch(mut self, epoch: u64) -> Self {
+        self.epoch = Some(epoch);
         self
     }
 

@@ -4,20 +4,22 @@
 use alloc::{collections::VecDeque, vec::Vec};
 
 use bytes::{Bytes, BytesMut};
-use zk_proto::{ErrorCode, FrameDecoder, ReplyHeader, Request, WatcherEvent, Zxid};
+use zk_proto::{ErrorCode, FrameDecoder, OpCode, ReplyHeader, Request, ServerAddr, WatcherEvent, Zxid};
 
 use crate::{
     ConnectionId, Instant, RequestId,
     auth::AuthSent,
+    rearm::{Batch, Rearm},
     requests::{Accepted, Queue},
     sasl::Exchange,
-    watches::{Batch, Fired, Rearm},
+    watches::Fired,
 };
 
 /// One connection, or an attempt at one.
 #[derive(Clone, Debug)]
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
+    pub(crate) server: ServerAddr,
     pub(crate) decoder: FrameDecoder,
     pub(crate) window: Window,
     /// Session-owned frames that wait to be handed out; they go before requests.
@@ -31,6 +33,10 @@ pub(crate) struct Connection {
     pub(crate) stage: Stage,
     /// Auth packets that weren't answered, oldest first.
     pub(crate) auths: VecDeque<AuthSent>,
+    /// The server has shown that it has removeWatches.
+    pub(crate) has_remove_watches: bool,
+    /// The server is known not to have create2.
+    pub(crate) lacks_create2: bool,
     /// closeSession has been queued: nothing leaves after it.
     pub(crate) close_sent: bool,
     pub(crate) rearm: Option<Rearm>,
@@ -84,11 +90,21 @@ pub(crate) struct InFlight {
 #[derive(Clone, Debug)]
 pub(crate) enum Owner {
     Request(Accepted),
-    /// The request has had its outcome; its reply still takes its turn.
-    Abandoned,
+    /// The request has had its outcome; its reply still takes its turn. Named if it is an ephemeral znode that
+    /// the reply may tell of.
+    Abandoned(Option<(RequestId, OpCode)>),
     SetWatches(alloc::boxed::Box<Batch>),
     CloseSession,
     Sasl,
+    /// The server is told that nobody watches a path any more.
+    Unwatch,
+}
+
+/// Whether an answer came in its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answered {
+    Oldest,
+    Early,
 }
 
 /// Pings that were handed out and not answered, and one that may wait.
@@ -148,9 +164,10 @@ pub(crate) struct SendLimits {
 }
 
 impl Connection {
-    pub(crate) fn new(id: ConnectionId, max_frame_len: usize) -> Self {
+    pub(crate) fn new(id: ConnectionId, server: ServerAddr, max_frame_len: usize) -> Self {
         Self {
             id,
+            server,
             decoder: FrameDecoder::new(max_frame_len),
             window: Window::default(),
             control: BytesMut::new(),
@@ -160,6 +177,8 @@ impl Connection {
             connect_sent_at: Instant::ZERO,
             stage: Stage::Handshake,
             auths: VecDeque::new(),
+            has_remove_watches: false,
+            lacks_create2: false,
             close_sent: false,
             rearm: None,
             early_events: Vec::new(),
@@ -253,6 +272,7 @@ impl Connection {
         let mut requests = queue.hand_out(
             room,
             max_len,
+            self.lacks_create2,
             || xids.next(),
             |request, xid, offset| {
                 let start = base + offset as u64;
@@ -279,15 +299,15 @@ impl Connection {
 
     /// Takes out the frame that a reply answers: the oldest, or a later one that a server may refuse ahead of
     /// its turn. None if the reply fits nothing.
-    pub(crate) fn answered(&mut self, xid: i32, err: ErrorCode) -> Option<InFlight> {
+    pub(crate) fn answered(&mut self, xid: i32, err: ErrorCode) -> Option<(InFlight, Answered)> {
         if self.in_flight.front()?.xid == xid {
-            return self.in_flight.pop_front();
+            return self.in_flight.pop_front().map(|frame| (frame, Answered::Oldest));
         }
         if !REFUSED_EARLY.contains(&err) {
             return None;
         }
         let index = self.in_flight.iter().position(|frame| frame.xid == xid)?;
-        self.in_flight.remove(index)
+        self.in_flight.remove(index).map(|frame| (frame, Answered::Early))
     }
 
     /// The request's owner entry, if it is in flight and has had no outcome.

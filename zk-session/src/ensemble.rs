@@ -5,11 +5,33 @@ use core::time::Duration;
 
 use zk_proto::ServerAddr;
 
+use crate::{random::Random, rebalance::Move};
+
+/// In which order a session tries its servers.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ServerOrder {
+    /// In random order, so that the clients of an ensemble spread over it.
+    #[default]
+    Shuffled,
+    /// In the order of the connect string.
+    AsListed,
+    /// These first, as far as they are in the connect string, then the others; either in random order.
+    PreferredFirst(Vec<ServerAddr>),
+}
+
 /// The servers of the connect string in the order in which they are tried, and what came of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Ensemble {
     servers: Vec<ServerAddr>,
+    order: ServerOrder,
     next: usize,
+    next_to_probe: usize,
+    /// The server of the last attempt.
+    current: ServerAddr,
+    plan: Option<Move>,
+    /// Where a read-write server was found.
+    hint: Option<ServerAddr>,
     /// Attempts and short-lived connections since the last one that held.
     failures: usize,
     /// Attempts since the last accepted handshake.
@@ -19,13 +41,27 @@ pub(crate) struct Ensemble {
 }
 
 impl Ensemble {
-    /// Shuffles the servers, so that the clients of an ensemble spread over it.
-    pub(crate) fn new(mut servers: Vec<ServerAddr>, seed: u64, backoff: (Duration, Duration)) -> Self {
-        let mut random = Random(seed);
-        for unplaced in (2..=servers.len()).rev() {
-            servers.swap(unplaced - 1, random.below(unplaced as u64) as usize);
+    pub(crate) fn new(
+        servers: Vec<ServerAddr>,
+        order: ServerOrder,
+        seed: u64,
+        backoff: (Duration, Duration),
+    ) -> Self {
+        let mut random = Random::new(seed);
+        let servers = ordered(servers, &order, &mut random);
+        Self {
+            current: servers[0].clone(),
+            servers,
+            order,
+            next: 0,
+            next_to_probe: 0,
+            plan: None,
+            hint: None,
+            failures: 0,
+            attempts: 0,
+            random,
+            backoff,
         }
-        Self { servers, next: 0, failures: 0, attempts: 0, random, backoff }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -34,21 +70,53 @@ impl Ensemble {
 
     /// The next server in turn; every other one comes before it comes again.
     pub(crate) fn next(&mut self) -> ServerAddr {
-        let server = self.servers[self.next].clone();
-        self.next = (self.next + 1) % self.servers.len();
-        server
+        let planned = self.plan.as_mut().and_then(|plan| plan.next(&mut self.random));
+        self.current = match self.hint.take().or(planned) {
+            Some(server) => server,
+            None => {
+                self.plan = None;
+                let server = self.servers[self.next].clone();
+                self.next = (self.next + 1) % self.servers.len();
+                server
+            }
+        };
+        self.current.clone()
+    }
+
+    /// The next server to ask whether it is read-write; attempts go on in their own order.
+    pub(crate) fn next_to_probe(&mut self) -> ServerAddr {
+        self.next_to_probe = (self.next_to_probe + 1) % self.servers.len();
+        self.servers[self.next_to_probe].clone()
+    }
+
+    /// The next attempt goes to this server.
+    pub(crate) fn next_is(&mut self, server: &ServerAddr) {
+        self.hint = Some(server.clone());
+    }
+
+    /// Replaces the servers; tells whether the session has to leave its current one.
+    pub(crate) fn update(&mut self, servers: Vec<ServerAddr>) -> bool {
+        let servers = ordered(servers, &self.order, &mut self.random);
+        self.plan = Move::decide(&self.servers, &servers, &self.current, &mut self.random);
+        self.hint = None;
+        self.next =
+            servers.iter().position(|server| *server == self.current).map_or(0, |at| at + 1) % servers.len();
+        self.next_to_probe = 0;
+        self.servers = servers;
+        self.plan.is_some()
     }
 
     /// Notes a failed attempt; tells how many there were if that completes a cycle of all servers.
     pub(crate) fn attempt_failed(&mut self) -> Option<usize> {
         self.failures = self.failures.saturating_add(1);
         self.attempts = self.attempts.saturating_add(1);
-        (self.attempts % self.servers.len() == 0).then_some(self.servers.len())
+        self.attempts.is_multiple_of(self.servers.len()).then_some(self.servers.len())
     }
 
     /// Notes an accepted handshake.
     pub(crate) fn accepted(&mut self) {
         self.attempts = 0;
+        self.plan = None;
     }
 
     /// Notes the end of a connection that was accepted; one that didn't hold counts as a failure, so that a
@@ -73,29 +141,16 @@ impl Ensemble {
     }
 }
 
-/// A small generator of pseudo-random numbers (SplitMix64): the same seed, the same numbers.
-#[derive(Clone, Debug)]
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+fn ordered(mut servers: Vec<ServerAddr>, order: &ServerOrder, random: &mut Random) -> Vec<ServerAddr> {
+    match order {
+        ServerOrder::AsListed => {}
+        ServerOrder::Shuffled => random.shuffle(&mut servers),
+        ServerOrder::PreferredFirst(preferred) => {
+            random.shuffle(&mut servers);
+            servers.sort_by_key(|server| !preferred.contains(server));
+        }
     }
-
-    /// A number from zero up to, not including, `bound`.
-    fn below(&mut self, bound: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
-    }
-
-    /// A duration from `low` to `high`; `low` if that is the larger one.
-    fn between(&mut self, low: Duration, high: Duration) -> Duration {
-        let span = u64::try_from(high.saturating_sub(low).as_nanos()).unwrap_or(u64::MAX - 1);
-        low.saturating_add(Duration::from_nanos(self.below(span.saturating_add(1))))
-    }
+    servers
 }
 
 /// The longest wait after the first cycle of failures, as in the Java client.
@@ -110,7 +165,12 @@ mod tests {
     fn ensemble(count: usize, seed: u64) -> Ensemble {
         let servers =
             (0..count).map(|i| ServerAddr { host: format!("s{i}").to_string(), port: 2181 }).collect();
-        Ensemble::new(servers, seed, (Duration::from_millis(50), Duration::from_secs(10)))
+        Ensemble::new(
+            servers,
+            ServerOrder::Shuffled,
+            seed,
+            (Duration::from_millis(50), Duration::from_secs(10)),
+        )
     }
 
     #[test]
@@ -136,6 +196,19 @@ mod tests {
     }
 
     #[test]
+    fn the_order_can_be_the_list_or_begin_with_the_preferred_ones() {
+        let list: Vec<_> = (0..6).map(|port| ServerAddr { host: "h".to_string(), port }).collect();
+        let ports = |order| {
+            let mut ensemble = Ensemble::new(list.clone(), order, 3, (Duration::ZERO, Duration::ZERO));
+            (0..6).map(|_| ensemble.next().port).collect::<Vec<_>>()
+        };
+        assert_eq!(ports(ServerOrder::AsListed), [0, 1, 2, 3, 4, 5]);
+        let mut preferred = ports(ServerOrder::PreferredFirst(Vec::from([list[4].clone(), list[1].clone()])));
+        preferred[..2].sort_unstable();
+        assert_eq!(preferred[..2], [1, 4]);
+    }
+
+    #[test]
     fn the_first_cycle_is_not_delayed_and_later_ones_stay_within_floor_and_cap() {
         let mut ensemble = ensemble(3, 9);
         for _ in 0..2 {
@@ -156,7 +229,7 @@ mod tests {
     #[test]
     fn an_absurd_backoff_saturates() {
         let servers = Vec::from([ServerAddr { host: "a".to_string(), port: 1 }]);
-        let mut ensemble = Ensemble::new(servers, 0, (Duration::MAX, Duration::MAX));
+        let mut ensemble = Ensemble::new(servers, ServerOrder::AsListed, 0, (Duration::MAX, Duration::MAX));
         ensemble.attempt_failed();
         assert_eq!(ensemble.backoff(Duration::MAX), Duration::MAX);
     }

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use zk_proto::{DecodeError, ErrorCode, FrameError, OpResult, PathError, Zxid};
+use zk_proto::{DecodeError, ErrorCode, FrameError, OpCode, OpResult, PathError, Zxid};
 
 /// Whether a request that failed can have been applied by a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -92,6 +92,12 @@ pub enum Failure {
         /// The operations in the request.
         ops: usize,
     },
+    /// The server doesn't have this operation, as it has said before.
+    #[error("the server doesn't have the operation {op}")]
+    Unsupported {
+        /// The operation.
+        op: OpCode,
+    },
     /// The server answered with success, but the answer can't be read.
     #[error("the reply (zxid {zxid}) can't be decoded")]
     MalformedReply {
@@ -142,6 +148,14 @@ pub enum SubmitError {
         /// Which field, and why.
         what: &'static str,
     },
+    /// The request was meant for an earlier session.
+    #[error("session epoch {asked} is over: it is {current}")]
+    StaleEpoch {
+        /// The epoch in `RequestOptions`.
+        asked: u64,
+        /// The epoch of the session.
+        current: u64,
+    },
     /// The session is closed, or being closed.
     #[error("the session is closed")]
     Closed,
@@ -176,6 +190,18 @@ pub enum DisconnectReason {
     /// The server is in read-only mode, and the session isn't meant for that.
     #[error("the server is read-only")]
     ReadOnlyServer,
+    /// A read-write server was found: the session leaves a read-only one.
+    #[error("a read-write server was found")]
+    ReadWriteServerFound,
+    /// The server doesn't know an operation, and closes the connection for it.
+    #[error("the server doesn't know the operation {op}")]
+    UnsupportedOperation {
+        /// The operation.
+        op: OpCode,
+    },
+    /// The list of servers has changed, and the session moves to another one.
+    #[error("the list of servers has changed")]
+    Rebalanced,
     /// The transport ended: the driver's word.
     #[error("the connection was lost")]
     ConnectionLost,

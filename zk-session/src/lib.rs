@@ -49,6 +49,7 @@
 //!                 }
 //!             }
 //!             Action::Disconnect { .. } => transport = None,
+//!             Action::Probe { probe, .. } => session.handle_probed(probe, false, now()), // only if read-only
 //!             Action::Emit(Event::Reply(reply)) => {
 //!                 println!("{reply:?}");
 //!                 session.close(now());
@@ -88,11 +89,16 @@ mod chroot;
 mod clock;
 mod config;
 mod connection;
+mod dialects;
 #[cfg(feature = "digest-md5")]
 mod digest_md5;
 mod ensemble;
 mod error;
 mod outcomes;
+mod random;
+mod read_only;
+mod rearm;
+mod rebalance;
 mod receiving;
 mod requests;
 mod sasl;
@@ -102,18 +108,20 @@ mod stats;
 mod time;
 mod timers;
 mod transitions;
+mod unwatch;
 mod watches;
 
 pub use zk_proto;
 
 pub use action::{
-    Action, ConnectionId, Credentials, Event, ExpiredBy, ExpiredReason, Reply, RequestId, WatchEndReason,
-    WatchEvent,
+    Action, ConnectionId, Credentials, Event, ExpiredBy, ExpiredReason, ProbeId, Reply, RequestId,
+    WatchEndReason, WatchEvent,
 };
 pub use auth::AuthInfo;
-pub use config::{Config, Expiry, RequestOptions, Retry};
+pub use config::{Config, Expiry, OnLoss, RequestOptions, Retry};
 #[cfg(feature = "digest-md5")]
 pub use digest_md5::DigestMd5;
+pub use ensemble::ServerOrder;
 pub use error::{Delivery, DisconnectReason, Failure, RequestError, SubmitError};
 pub use sasl::{Sasl, SaslError, SaslExchange, SaslMechanism, SaslStep};
 pub use session::{Session, State};

@@ -1,15 +1,15 @@
 //! From acceptance to the one outcome: what may be submitted, and how requests end that get no reply.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
-use zk_proto::{ErrorCode, Request, Response, Zxid};
+use zk_proto::{ErrorCode, OpCode, Request, Response, Zxid};
 
 use crate::{
-    Delivery, Event, Failure, RequestError, RequestId, Retry, Session, State, SubmitError,
+    Delivery, Event, Failure, OnLoss, RequestError, RequestId, Retry, Session, State, SubmitError,
     action::Reply,
     admission,
     connection::{Connection, Owner},
-    requests::{self, Accepted, Queue},
+    requests::{self, Accepted},
 };
 
 impl Session {
@@ -38,6 +38,13 @@ impl Session {
         Ok(())
     }
 
+    pub(crate) fn admit_epoch(&self, asked: Option<u64>) -> Result<(), SubmitError> {
+        match asked {
+            Some(asked) if asked != self.epoch => Err(SubmitError::StaleEpoch { asked, current: self.epoch }),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn admit_size(&self, request: &Request) -> Result<(), SubmitError> {
         let len = requests::payload_len(request);
         if len > self.config.max_request_len {
@@ -56,7 +63,11 @@ impl Session {
         }
         match self.connection.as_mut()?.find(id)? {
             Owner::Request(accepted) => Some(accepted),
-            Owner::Abandoned | Owner::SetWatches(_) | Owner::CloseSession | Owner::Sasl => None,
+            Owner::Abandoned(_)
+            | Owner::SetWatches(_)
+            | Owner::CloseSession
+            | Owner::Sasl
+            | Owner::Unwatch => None,
         }
     }
 
@@ -69,16 +80,42 @@ impl Session {
         let Some(owner) = self.connection.as_mut().and_then(|connection| connection.find(id)) else {
             return self.give_up_auth(id, failure);
         };
-        if let Owner::Request(accepted) = core::mem::replace(owner, Owner::Abandoned) {
+        if let Owner::Request(accepted) = core::mem::replace(owner, Owner::Abandoned(None)) {
+            *owner = Owner::Abandoned(accepted.creates_ephemeral.then_some((id, accepted.op)));
             self.fail(accepted, failure.clone(), Delivery::MaybeApplied);
         }
+    }
+
+    /// Puts an accepted request into the queue, and keeps what will be needed of it again.
+    pub(crate) fn enqueue(&mut self, mut accepted: Accepted, mut request: Request) {
+        if self.is_needed_again(&accepted) {
+            accepted.retained = Some(Box::new(request.clone()));
+        }
+        if accepted.asks_for_watch && self.is_covered(&request) {
+            admission::take_watch(&mut request);
+        }
+        self.queue.push(accepted, &request);
+    }
+
+    fn is_needed_again(&self, accepted: &Accepted) -> bool {
+        accepted.asks_for_watch
+            || accepted.retry == Retry::WhenSafe
+            || accepted.op == OpCode::REMOVE_WATCHES
+            || (accepted.op == OpCode::CREATE2 && !self.dialects.has_create2)
+    }
+
+    /// Whether a persistent watch of the session's own hears for the one-time watch that is asked for. Before
+    /// 3.9 a server would take the one-time watch for the persistent one's end.
+    fn is_covered(&self, request: &Request) -> bool {
+        let left = admission::watch_left(request, ErrorCode::OK);
+        left.is_some_and(|(path, kind)| !kind.is_persistent() && self.watches.cover(&path, kind))
     }
 
     /// A connection that was accepted is lost: what was sent on it or waited behind ends with it, unless it
     /// may be sent again.
     pub(crate) fn fail_or_requeue(&mut self, connection: Connection) {
         let reached = connection.window.reached();
-        let mut again = Queue::default();
+        let mut again = self.dialects.take_refused();
         for frame in connection.in_flight {
             if let Owner::Request(accepted) = frame.owner {
                 let delivery = delivery(frame.start, reached);
@@ -88,19 +125,22 @@ impl Session {
         for accepted in self.queue.take_all() {
             self.fail_or_keep(accepted, Delivery::NotSent, &mut again);
         }
-        self.queue = again;
+        for (accepted, request) in again {
+            self.enqueue(accepted, request);
+        }
     }
 
-    fn fail_or_keep(&mut self, mut accepted: Accepted, delivery: Delivery, again: &mut Queue) {
+    fn fail_or_keep(
+        &mut self,
+        mut accepted: Accepted,
+        delivery: Delivery,
+        again: &mut Vec<(Accepted, Request)>,
+    ) {
         let is_safe = delivery == Delivery::NotSent || admission::only_reads(accepted.op);
-        match accepted.retained.take() {
-            Some(request) if is_safe && accepted.retry == Retry::WhenSafe => {
-                again.push(accepted, *request, true)
-            }
-            retained => {
-                accepted.retained = retained;
-                self.fail(accepted, Failure::ConnectionLoss, delivery);
-            }
+        let may_retry = accepted.retry == Retry::WhenSafe && self.config.on_loss == OnLoss::Resume;
+        match accepted.retained.take().filter(|_| is_safe && may_retry) {
+            Some(request) => again.push((accepted, *request)),
+            None => self.fail(accepted, Failure::ConnectionLoss, delivery),
         }
     }
 

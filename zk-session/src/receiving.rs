@@ -4,19 +4,20 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use zk_proto::{
-    ConnectResponse, ErrorCode, Frame, Jute as _, OpCode, Reader, ReplyHeader, Response, SessionId,
-    WatcherEvent, Zxid,
+    ConnectResponse, Create2Response, CreateResponse, ErrorCode, Frame, Jute as _, OpCode, Reader,
+    ReplyHeader, Request, Response, SessionId, WatcherEvent, Zxid,
 };
 
 use crate::{
-    Delivery, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, RequestError, Session, State,
-    Timer, WatchEndReason,
+    Delivery, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, RequestError, RequestId, Session,
+    State, Timer, WatchEndReason,
     action::WatchEvent,
     admission,
-    connection::{Growth, Owner},
+    connection::{Answered, Growth, Owner},
+    rearm::Batch,
     requests::Accepted,
     transitions::Accepting,
-    watches::{Batch, Fired},
+    watches::Fired,
 };
 
 impl Session {
@@ -92,7 +93,7 @@ impl Session {
     fn on_oversize(&mut self, header: &Bytes, len: usize) {
         let header = ReplyHeader::decode(&mut Reader::new(header));
         let answered = header.ok().and_then(|header| Some((self.take_answered(header)?, header.zxid)));
-        let Some((Owner::Request(accepted), zxid)) = answered else {
+        let Some(((Owner::Request(accepted), _), zxid)) = answered else {
             return self.disconnect(self.oversize(len));
         };
         let error = self.unusable(Failure::ReplyTooLarge { len, limit: self.config.max_frame_len });
@@ -107,40 +108,62 @@ impl Session {
             Some(&oldest) => self.timers.set(Timer::Pong, oldest + self.identity.timeout),
             None => self.timers.stop(Timer::Pong),
         }
+        self.stats.last_ping_round_trip = Some(self.now - sent_at);
         self.heard_of(sent_at, false);
     }
 
     /// Matches a reply to the frame that it answers; notes its zxid, and that the server has heard of us.
-    fn take_answered(&mut self, header: ReplyHeader) -> Option<Owner> {
-        let frame = self.connection.as_mut()?.answered(header.xid, header.err)?;
+    fn take_answered(&mut self, header: ReplyHeader) -> Option<(Owner, Answered)> {
+        let (frame, answered) = self.connection.as_mut()?.answered(header.xid, header.err)?;
         self.identity.last_zxid = self.identity.last_zxid.max(header.zxid);
         self.heard_of(frame.sent_at, false);
-        Some(frame.owner)
+        Some((frame.owner, answered))
     }
 
     fn on_answer(&mut self, header: ReplyHeader, reader: &mut Reader<'_>) {
         match self.take_answered(header) {
-            Some(Owner::Request(accepted)) => self.on_reply(accepted, header, reader),
-            Some(Owner::Abandoned) => {}
-            Some(Owner::SetWatches(batch)) => self.on_watches_set(&batch, header.err),
-            Some(Owner::CloseSession) => {
+            Some((Owner::Request(accepted), answered)) => self.on_reply(answered, accepted, header, reader),
+            Some((Owner::Unwatch, _)) => {}
+            Some((Owner::Abandoned(create), _)) => self.on_abandoned(create, header.err, reader),
+            Some((Owner::SetWatches(batch), _)) => self.on_watches_set(&batch, header.err),
+            Some((Owner::CloseSession, _)) => {
                 let confirmed = matches!(header.err, ErrorCode::OK | ErrorCode::SESSION_EXPIRED);
                 self.end(State::Closed, &Failure::Closed, Event::Closed { confirmed });
             }
-            Some(Owner::Sasl) => self.on_sasl_reply(header.err, reader),
+            Some((Owner::Sasl, _)) => self.on_sasl_reply(header.err, reader),
             None => self.disconnect(DisconnectReason::UnexpectedReply { xid: header.xid }),
         }
     }
 
-    fn on_reply(&mut self, mut accepted: Accepted, header: ReplyHeader, reader: &mut Reader<'_>) {
+    fn on_reply(
+        &mut self,
+        answered: Answered,
+        accepted: Accepted,
+        header: ReplyHeader,
+        reader: &mut Reader<'_>,
+    ) {
+        let is_unknown = self.learn(accepted.op, &header);
+        let is_oldest = answered == Answered::Oldest;
+        let kept = if is_unknown { self.fall_back(accepted, is_oldest) } else { Some(accepted) };
+        let Some(accepted) = kept else { return };
         let result = self.result_of(&accepted, header, reader);
         let is_answer = !matches!(result, Err(RequestError::Failed { .. }));
-        if let Some(request) = accepted.retained.take().filter(|_| accepted.asks_for_watch && is_answer) {
-            if let Some((path, kind)) = admission::watch_left(&request, header.err) {
-                self.watches.add(path, kind, accepted.id);
-            }
-        }
         self.outcome(&accepted, header.zxid, result);
+        if let Some(request) = accepted.retained.filter(|_| is_answer) {
+            self.note_watches(accepted.id, accepted.asks_for_watch, &request, header.err);
+        }
+    }
+
+    /// What an answer says of watches: one is armed, or some are removed.
+    fn note_watches(&mut self, owner: RequestId, asks_for_watch: bool, request: &Request, err: ErrorCode) {
+        if let Request::RemoveWatches(remove) = request {
+            if matches!(err, ErrorCode::OK | ErrorCode::NO_WATCHER) {
+                self.watches_removed(&remove.path, remove.watcher_type);
+            }
+        } else if let Some((path, kind)) = admission::watch_left(request, err).filter(|_| asks_for_watch) {
+            self.watches.add(path.clone(), kind, owner);
+            self.watch_added(&path, kind);
+        }
     }
 
     fn result_of(
@@ -169,6 +192,19 @@ impl Session {
             }
         }
         Ok(response)
+    }
+
+    /// A request that was given up is answered: only an ephemeral znode is worth telling of.
+    fn on_abandoned(&mut self, create: Option<(RequestId, OpCode)>, err: ErrorCode, reader: &mut Reader<'_>) {
+        let Some((request, op)) = create.filter(|_| err == ErrorCode::OK) else { return };
+        let response = Response::decode(op, reader);
+        if let Ok(
+            Response::Create(CreateResponse { path }) | Response::Create2(Create2Response { path, .. }),
+        ) = response
+        {
+            let path = self.chroot.client_path(&path);
+            self.emit(Event::AbandonedCreate { request, path });
+        }
     }
 
     /// The server has answered, but nobody can tell what.
@@ -254,14 +290,15 @@ impl Session {
         if response.session_id == SessionId(0) {
             return self.disconnect(DisconnectReason::SessionRefused);
         }
-        if response.read_only == Some(true) {
+        let read_only = response.read_only == Some(true);
+        if read_only && !self.config.read_only {
             return self.disconnect(DisconnectReason::ReadOnlyServer);
         }
         self.connected(Accepting {
             session_id: response.session_id,
             password: response.passwd.map_or_else(Bytes::new, |password| Bytes::copy_from_slice(&password)),
             timeout: Duration::from_millis(millis),
-            read_only: false,
+            read_only,
         });
     }
 }

@@ -14,6 +14,8 @@ pub(crate) struct Accepted {
     pub(crate) op: OpCode,
     pub(crate) deadline: Option<Instant>,
     pub(crate) retry: Retry,
+    /// If nobody hears of its success, an ephemeral znode stays that nobody knows of.
+    pub(crate) creates_ephemeral: bool,
     /// How many operations a multi has; 0 for anything else.
     pub(crate) ops: usize,
     /// Its watch is wanted.
@@ -54,11 +56,10 @@ impl Queue {
     }
 
     /// Encodes a request to the end of the queue.
-    pub(crate) fn push(&mut self, mut accepted: Accepted, request: Request, is_retained: bool) {
+    pub(crate) fn push(&mut self, accepted: Accepted, request: &Request) {
         let start = self.frames.len();
         request.encode_frame(0, &mut self.frames);
         let len = self.frames.len() - start;
-        accepted.retained = is_retained.then(|| Box::new(request));
         self.entries.push_back(Queued { id: accepted.id, request: Some(accepted), len });
     }
 
@@ -69,6 +70,10 @@ impl Queue {
         self.ended += usize::from(removed.is_some());
         self.drop_ended();
         removed
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Accepted> {
+        self.entries.iter().filter_map(|queued| queued.request.as_ref())
     }
 
     pub(crate) fn get_mut(&mut self, id: RequestId) -> Option<&mut Accepted> {
@@ -89,11 +94,13 @@ impl Queue {
     }
 
     /// Takes whole frames from the front, as many as `max_requests` and `max_len` allow, and at least one if
-    /// `max_requests` isn't zero. Each gets its xid and is told to `leaves` with its offset.
+    /// `max_requests` isn't zero. Each gets its xid and is told to `leaves` with its offset. For a server that
+    /// lacks create2, create stands in: its request is the same.
     pub(crate) fn hand_out(
         &mut self,
         max_requests: usize,
         max_len: usize,
+        lacks_create2: bool,
         mut next_xid: impl FnMut() -> i32,
         mut leaves: impl FnMut(Accepted, i32, usize),
     ) -> Bytes {
@@ -104,9 +111,14 @@ impl Queue {
             if end > 0 && end + front.len > max_len {
                 break;
             }
-            let Some(request) = front.request.take() else { break };
+            let Some(mut request) = front.request.take() else { break };
             let xid = next_xid();
             self.frames[end + XID_OFFSET..][..size_of::<i32>()].copy_from_slice(&xid.to_be_bytes());
+            if lacks_create2 && request.op == OpCode::CREATE2 {
+                request.op = OpCode::CREATE;
+                self.frames[end + OP_OFFSET..][..size_of::<i32>()]
+                    .copy_from_slice(&request.op.0.to_be_bytes());
+            }
             leaves(request, xid, end);
             end += front.len;
             self.entries.pop_front();
@@ -149,5 +161,7 @@ pub(crate) fn payload_len(request: &Request) -> usize {
 
 /// Where the xid lies in a frame: behind the length.
 const XID_OFFSET: usize = size_of::<i32>();
+/// Where the operation lies in a frame: behind the xid.
+const OP_OFFSET: usize = XID_OFFSET + size_of::<i32>();
 /// As many ended requests may wait for their turn to be dropped.
 const COMPACT_AT: usize = 64;

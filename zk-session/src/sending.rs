@@ -7,7 +7,7 @@ use crate::{
     Action, ConnectionId, Event, Session, Timer,
     clock::ping_interval,
     connection::{Owner, SendLimits, Stage},
-    watches::Rearm,
+    rearm::Rearm,
 };
 
 impl Session {
@@ -22,7 +22,7 @@ impl Session {
             time_out: self.config.session_timeout_millis(),
             session_id,
             passwd: Some(password),
-            read_only: Some(false),
+            read_only: Some(self.config.read_only),
         }
     }
 
@@ -42,14 +42,14 @@ impl Session {
         }
         let Some(connection) = &mut self.connection else { return };
         match connection.stage {
-            Stage::Watches => self.send_watches(),
-            Stage::Open => self.send_close(),
+            Stage::Watches | Stage::Open => self.send_watches(),
             Stage::Handshake | Stage::Sasl(_) | Stage::Auths => {}
         }
         self.note_progress();
     }
 
-    /// The priming's third step: the watches, batch by batch. A session that is being closed needs none.
+    /// The priming's third step: the watches, batch by batch. A session that is being closed needs none. Later
+    /// on, those that have to be armed again.
     fn send_watches(&mut self) {
         let Some(connection) = &mut self.connection else { return };
         let rearm = connection.rearm.as_mut().filter(|_| !self.closing);
@@ -60,6 +60,7 @@ impl Session {
             }
             None => {
                 connection.stage = Stage::Open;
+                self.fail_unsupported();
                 self.send_close();
             }
         }
@@ -91,7 +92,7 @@ impl Session {
         let is_done = connection.rearm.as_ref().is_some_and(Rearm::is_done) && connection.auths.is_empty();
         if connection.stage.is_open() && is_done {
             connection.rearm = None;
-            if !self.closing {
+            if !self.closing && connection.ready_at.is_none() {
                 connection.ready_at = Some(self.now);
                 self.emit(Event::Ready);
             }

@@ -1,13 +1,4 @@
-//! The session: its inputs, commands and outputs, and every change of its state.
-//!
-//! | state | `handle_connected` | `handle_received` | `handle_disconnected` | timers | `close` |
-//! | --- | --- | --- | --- | --- | --- |
-//! | [`Connecting`](State::Connecting): dialling, or waiting to | → Associating, ConnectRequest | – | next server | Connect: next server; Backoff: dial | with a session: goes on until it can close it; else → Closed |
-//! | [`Associating`](State::Associating) | – | ConnectResponse: → Connected, Expired or next server | next server | Read: next server | goes on until it can close the session |
-//! | [`Connected`](State::Connected), [`ConnectedReadOnly`](State::ConnectedReadOnly) | – | replies, watch events | what was sent or queued ends, → Connecting | Ping: ping; Read, Pong, Frame: next server | closeSession; its reply: → Closed |
-//! | [`Closed`](State::Closed), [`Expired`](State::Expired), [`AuthFailed`](State::AuthFailed) | – | – | – | none | – |
-//!
-//! In every state that isn't terminal, MayBeExpired, Expiry, Deadline and Close act on time.
+//! The session: its inputs, commands, outputs and views.
 
 use alloc::{
     boxed::Box,
@@ -15,22 +6,52 @@ use alloc::{
 };
 use core::{fmt, time::Duration};
 
-use zk_proto::{Request, SessionId, Zxid};
+use zk_proto::{ConnectString, Request, SessionId, Zxid};
 
 use crate::{
     Action, Config, ConnectionId, Credentials, DisconnectReason, Event, Failure, Instant, RequestId,
-    RequestOptions, Retry, Stats, SubmitError, Timer, WatchEndReason, admission,
+    RequestOptions, Stats, SubmitError, Timer, admission,
     auth::Identities,
     chroot::Chroot,
     clock::LATE_PART,
     connection::{Connection, Owner, Xids},
+    dialects::Dialects,
     ensemble::Ensemble,
+    read_only::Search,
     requests::{Accepted, Queue},
     timers::Timers,
     watches::Watches,
 };
 
 /// Where a session stands, in the words of ZooKeeper's `States`.
+///
+/// ```text
+///                  ┌──────────────── next server, at once or after a back-off ───────────────┐
+///                  ▼                                                                         │
+///   new ───▶ Connecting ── transport up ──▶ Associating ── ConnectResponse ──▶ Connected     │
+///                  │  refused, Connect timer     │  closed, Read timer,       ConnectedReadOnly
+///                  └─────────────┐               │  not a ConnectResponse          │         │
+///                                └───────────────┴─────────────────────────────────┴─ lost ──┘
+///
+///   Associating ── session refused or replaced ──▶ Expired        (the servers' verdict)
+///   Connected ──── auth or SASL refused ─────────▶ AuthFailed
+///   any ────────── close ────────────────────────▶ Closed         (confirmed or not, in bounded time)
+///   any ────────── Expiry timer, if configured ──▶ Expired        (the client's own)
+/// ```
+///
+/// | state | `handle_connected` | `handle_received` | `handle_disconnected` | timers | `close` |
+/// | --- | --- | --- | --- | --- | --- |
+/// | Connecting: dialling, or waiting to | → Associating, ConnectRequest | – | next server | Connect: next server; Backoff: dial | with a session: goes on until it can close it; else → Closed |
+/// | Associating | – | ConnectResponse: → Connected, Expired or next server | next server | Read: next server | goes on until it can close the session |
+/// | Connected, ConnectedReadOnly | – | replies, watch events | what was sent or queued ends, → Connecting | Ping: ping; Read, Pong, Frame: next server; Probe: asks another server | closeSession; its reply: → Closed |
+/// | Closed, Expired, AuthFailed | – | – | – | none | – |
+///
+/// In every state that isn't terminal, the timers MayBeExpired, Expiry, Deadline and Close act on time. Input of a
+/// connection that isn't the current one does nothing in any state.
+///
+/// On a new connection nothing but the ConnectRequest leaves before the ConnectResponse; then come SASL, the auth
+/// packets, the watches, and requests, in this order. [`Event::Ready`](crate::Event::Ready) tells that what goes
+/// before requests is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "these are ZooKeeper's states")]
 pub enum State {
@@ -81,6 +102,27 @@ impl State {
 /// The other methods only look.
 ///
 /// Each input and command brings the time. A reading before the latest one counts as the latest one.
+///
+/// # Servers
+/// What a server may do wrong, and what comes of it. Nothing panics, hangs, or gives a request another one's reply.
+///
+/// | the server | the session |
+/// | --- | --- |
+/// | sends a frame of negative length, or shorter than a header | drops the connection |
+/// | sends a reply longer than `Config::max_frame_len` | fails its request with [`Failure::ReplyTooLarge`], skips the frame |
+/// | sends another frame longer than that | drops the connection |
+/// | answers with a body that doesn't decode | fails the request with [`Failure::MalformedReply`] |
+/// | answers out of order, with an unknown xid, or when nothing is in flight | drops the connection; but a refusal that servers send ahead of its turn is matched |
+/// | answers with an unknown error code | the request is refused with that number |
+/// | sends an event of unknown type | tells the owners of that path the number, keeps their watches |
+/// | sends an event that nobody waits for, an unsolicited pong or auth reply | counts it, does nothing |
+/// | sends anything but a ConnectResponse first, or refuses a new session | tries the next server |
+/// | sends a second ConnectResponse | drops the connection |
+/// | grants a session timeout of any size | computes its timers from it, in 64 bits and at least 1 ms |
+/// | sends a zxid that goes backwards | keeps the highest |
+/// | sends bytes slower than `Config::min_frame_rate`, or nothing for 2/3 of the session timeout | drops the connection |
+/// | sends bytes, but answers no ping within the session timeout | drops the connection |
+/// | sends more bytes than a record has | ignores them |
 #[derive(Clone)]
 pub struct Session {
     pub(crate) config: Config,
@@ -101,6 +143,11 @@ pub struct Session {
     pub(crate) deadlines: BTreeSet<(Instant, RequestId)>,
     /// Accepted requests that ask for a watch and have no outcome yet.
     pub(crate) watches_asked_for: usize,
+    pub(crate) search: Option<Search>,
+    pub(crate) dialects: Dialects,
+    /// Counts sessions, if a lost connection ends one.
+    pub(crate) epoch: u64,
+    pub(crate) probes: u64,
     pub(crate) connections: u64,
     pub(crate) requests: u64,
 }
@@ -146,9 +193,18 @@ impl Session {
             xids: Xids::default(),
             closing: false,
             stats: Stats::default(),
-            ensemble: Ensemble::new(config.connect_string.servers.clone(), config.seed, config.backoff),
+            ensemble: Ensemble::new(
+                config.connect_string.servers.clone(),
+                config.server_order.clone(),
+                config.seed,
+                config.backoff,
+            ),
             deadlines: BTreeSet::new(),
             watches_asked_for: 0,
+            search: None,
+            dialects: Dialects::default(),
+            epoch: 0,
+            probes: 0,
             connections: 0,
             requests: 0,
             config,
@@ -237,11 +293,11 @@ impl Session {
     ) -> Result<RequestId, SubmitError> {
         self.begin_input(now);
         self.admit(&request)?;
+        self.admit_epoch(options.epoch)?;
         self.chroot.apply(&mut request);
         self.admit_size(&request)?;
         let id = self.accept();
         let asks_for_watch = admission::asks_for_watch(&request);
-        let is_retained = asks_for_watch || options.retry == Retry::WhenSafe;
         self.watches_asked_for += usize::from(asks_for_watch);
         let accepted = Accepted {
             id,
@@ -250,9 +306,10 @@ impl Session {
             retry: options.retry,
             asks_for_watch,
             ops: admission::ops(&request),
+            creates_ephemeral: admission::creates_ephemeral(&request),
             retained: None,
         };
-        self.queue.push(accepted, request, is_retained);
+        self.enqueue(accepted, request);
         if let Some(deadline) = options.deadline {
             self.deadlines.insert((deadline, id));
             self.act_on_deadlines();
@@ -272,14 +329,38 @@ impl Session {
     /// happens if there is none.
     pub fn remove_watch(&mut self, watch: RequestId, now: Instant) {
         self.at(now);
-        if let Some(path) = self.watches.remove(watch) {
-            let path = self.chroot.client_path(&path);
-            self.emit(Event::WatchEnded { request: watch, path, reason: WatchEndReason::Removed });
-        } else if let Some(accepted) = self.accepted_mut(watch) {
-            let asked = core::mem::take(&mut accepted.asks_for_watch);
-            self.watches_asked_for -= usize::from(asked);
-        }
+        self.unwatch(watch);
         self.act_on_time();
+    }
+
+    /// Replaces the servers. Whether the session moves to another one is drawn so that the clients of the
+    /// ensemble spread evenly over the new list (ZOOKEEPER-1355). The chroot stays, so the new connect string
+    /// need not name it.
+    ///
+    /// # Errors
+    /// If the connect string names another chroot, or the session has ended or is being closed.
+    pub fn update_servers(
+        &mut self,
+        mut connect_string: ConnectString,
+        now: Instant,
+    ) -> Result<(), SubmitError> {
+        self.begin_input(now);
+        self.admit_any()?;
+        let chroot = self.config.connect_string.chroot.clone();
+        if connect_string.chroot.is_some() && connect_string.chroot != chroot {
+            return Err(SubmitError::InvalidArgument {
+                what: "connect_string: a session's chroot is for life",
+            });
+        }
+        if connect_string.servers.is_empty() {
+            return Err(SubmitError::InvalidArgument { what: "connect_string: it has no server" });
+        }
+        connect_string.chroot = chroot;
+        self.config.connect_string = connect_string;
+        if self.ensemble.update(self.config.connect_string.servers.clone()) {
+            self.disconnect(DisconnectReason::Rebalanced);
+        }
+        Ok(())
     }
 
     /// Closes the session: what was accepted goes first, then closeSession. [`Event::Closed`] follows within
@@ -321,9 +402,21 @@ impl Session {
 
 /// Views.
 impl Session {
+    /// What the session was told when it was made, with the servers of its last
+    /// [`update_servers`](Self::update_servers).
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// Where the session stands.
     pub fn state(&self) -> State {
         self.state
+    }
+
+    /// Counts the sessions of this machine, from 0: more than one only with
+    /// [`OnLoss::NewSession`](crate::OnLoss::NewSession).
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// Whether [`Event::Ready`] was told on the current connection: watches are armed, requests flow.

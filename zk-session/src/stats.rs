@@ -1,5 +1,7 @@
 //! What a session has done so far, in numbers.
 
+use core::time::Duration;
+
 /// Counts since the session was made, and what it holds at the moment.
 ///
 /// At any moment `accepted` is `ended` + `queued` + `in_flight`.
@@ -26,6 +28,8 @@ pub struct Stats {
     pub pings: u64,
     /// Answers to pings, asked for or not.
     pub pongs: u64,
+    /// How long the server took to answer the last ping that it answered.
+    pub last_ping_round_trip: Option<Duration>,
     /// Notifications that arrived.
     pub notifications: u64,
     /// Notifications among them that no watch wanted.

@@ -19,6 +19,8 @@ pub enum Timer {
     Pong,
     /// A frame has been under way for 2T/3: has it grown fast enough?
     Frame,
+    /// On a read-only server: ask another one whether it is read-write.
+    Probe,
     /// Wait before the next server is tried.
     Backoff,
     /// T after the youngest answered frame was handed out: the servers may have expired the session.
@@ -32,13 +34,14 @@ pub enum Timer {
 }
 
 impl Timer {
-    const COUNT: usize = 10;
+    const COUNT: usize = 11;
     const ALL: [Self; Self::COUNT] = [
         Self::Connect,
         Self::Read,
         Self::Ping,
         Self::Pong,
         Self::Frame,
+        Self::Probe,
         Self::Backoff,
         Self::MayBeExpired,
         Self::Expiry,

@@ -2,15 +2,15 @@
 
 use core::time::Duration;
 
-use zk_proto::SessionId;
+use zk_proto::{OpCode, SessionId};
 
 use crate::{
-    Action, ConnectionId, Delivery, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, Session,
-    State, Timer, WatchEndReason,
+    Action, ConnectionId, Delivery, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, OnLoss,
+    Session, State, Timer, WatchEndReason,
     clock::ping_interval,
     connection::{Connection, Owner, Stage},
     outcomes::delivery,
-    watches::Rearm,
+    rearm::Rearm,
 };
 
 impl Session {
@@ -18,11 +18,14 @@ impl Session {
         self.connections += 1;
         self.stats.attempts += 1;
         let connection = ConnectionId(self.connections);
-        self.connection = Some(Connection::new(connection, self.config.max_frame_len.max(MIN_FRAME_LIMIT)));
+        let server = self.ensemble.next();
+        let max_frame_len = self.config.max_frame_len.max(MIN_FRAME_LIMIT);
+        let mut attempt = Connection::new(connection, server.clone(), max_frame_len);
+        attempt.lacks_create2 = self.dialects.lacks(&server, OpCode::CREATE2);
+        self.connection = Some(attempt);
         self.state = State::Connecting;
         self.timers.stop(Timer::Backoff);
         self.timers.set(Timer::Connect, self.now + self.attempt_timeout());
-        let server = self.ensemble.next();
         self.actions.push_back(Action::Connect { connection, server });
     }
 
@@ -43,7 +46,11 @@ impl Session {
     pub(crate) fn connected(&mut self, response: Accepting) {
         let resumed = self.identity.session.is_some();
         self.state = if response.read_only { State::ConnectedReadOnly } else { State::Connected };
-        self.identity.session = Some((response.session_id, response.password));
+        if response.read_only {
+            self.begin_search();
+        } else {
+            self.identity.session = Some((response.session_id, response.password));
+        }
         self.identity.timeout = response.timeout;
         self.stats.connections += 1;
         self.ensemble.accepted();
@@ -60,6 +67,7 @@ impl Session {
             negotiated_timeout: response.timeout,
             read_only: response.read_only,
             resumed,
+            epoch: self.epoch,
         });
         self.begin_sasl();
     }
@@ -78,15 +86,20 @@ impl Session {
         for timer in [Timer::Connect, Timer::Read, Timer::Ping, Timer::Pong, Timer::Frame] {
             self.timers.stop(timer);
         }
+        self.end_search();
         let was_connected = self.state.is_connected();
         self.state = State::Connecting;
         if was_connected {
-            let held = connection.ready_at.is_some_and(|ready| self.now - ready >= self.identity.timeout / 3);
+            let held = reason == DisconnectReason::ReadWriteServerFound
+                || connection.ready_at.is_some_and(|ready| self.now - ready >= self.third());
             self.ensemble.connection_lost(held);
             self.watches.connection_lost(self.identity.last_zxid);
             let reached = connection.window.reached();
             self.identities.connection_lost(connection.auths.iter().copied(), reached);
             self.fail_or_requeue(connection);
+            if self.config.on_loss == OnLoss::NewSession {
+                self.leave_session();
+            }
             self.emit(Event::Disconnected { reason });
         } else if let Some(attempts) = self.ensemble.attempt_failed() {
             self.emit(Event::AllServersFailed { attempts, last_reason: reason });
@@ -95,7 +108,7 @@ impl Session {
             self.end(State::Closed, &Failure::Closed, Event::Closed { confirmed: false });
             return;
         }
-        let delay = self.ensemble.backoff(self.identity.timeout / 3);
+        let delay = self.ensemble.backoff(self.third());
         if delay.is_zero() {
             self.start_attempt();
         } else {
@@ -103,10 +116,27 @@ impl Session {
         }
     }
 
+    /// The session is left to time out, with all that belonged to it; the next attempt creates another one.
+    fn leave_session(&mut self) {
+        self.identity.session = None;
+        self.epoch += 1;
+        self.timers.stop(Timer::MayBeExpired);
+        self.timers.stop(Timer::Expiry);
+        self.end_watches();
+    }
+
+    fn end_watches(&mut self) {
+        for (request, path) in self.watches.end_all() {
+            let path = self.chroot.client_path(&path);
+            self.emit(Event::WatchEnded { request, path, reason: WatchEndReason::SessionEnded });
+        }
+    }
+
     /// The session is over: `event` is the last thing that is told, after all outcomes and ends of watches.
     pub(crate) fn end(&mut self, state: State, failure: &Failure, event: Event) {
         self.state = state;
         self.timers.stop_all();
+        self.search = None;
         self.identity.session = None;
         if let Some(connection) = self.connection.take() {
             let reason = DisconnectReason::SessionEnded;
@@ -123,10 +153,7 @@ impl Session {
             self.fail(accepted, failure.clone(), Delivery::NotSent);
         }
         self.fail_auths(failure);
-        for (request, path) in self.watches.end_all() {
-            let path = self.chroot.client_path(&path);
-            self.emit(Event::WatchEnded { request, path, reason: WatchEndReason::SessionEnded });
-        }
+        self.end_watches();
         self.emit(event);
     }
 

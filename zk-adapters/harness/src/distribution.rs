@@ -46,7 +46,7 @@ impl Distribution {
         Ok(Self { class_path, version, java: java() })
     }
 
-    /// Debian's package `zookeeper` (or only `libzookeeper-java`).
+    /// Debian's package `libzookeeper-java`, which `zookeeper` needs.
     ///
     /// # Errors
     ///
@@ -128,7 +128,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let message = Distribution::at(folder.path()).unwrap_err().to_string();
         assert!(message.contains(&folder.path().display().to_string()), "{message}");
-        assert!(message.contains("apt-get install zookeeper"), "{message}");
+        assert!(message.contains("apt-get install libzookeeper-java"), "{message}");
         assert!(message.contains("ZOOKEEPER_HOME"), "{message}");
     }
 

@@ -42,6 +42,10 @@ impl Ensemble {
     /// # Errors
     ///
     /// [`StartError`], with the end of the failing server's log.
+    ///
+    /// # Panics
+    ///
+    /// If `servers` is 0.
     pub fn start(servers: usize) -> Result<Self, StartError> {
         Options::new().start(servers)
     }

@@ -1,15 +1,18 @@
+use core::error::Error;
+use core::fmt;
 use core::time::Duration;
 use std::io;
 use std::path::PathBuf;
 
-/// Why servers could not be started, or do not serve.
-#[derive(Debug, thiserror::Error)]
+/// Why servers could not be started, or do not serve. Its `Debug`, which is what tests show that unwrap it, is the
+/// message and its cause.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// There is no ZooKeeper to run.
     #[error(
         "no ZooKeeper server to test with: {looked_at}. Either install Debian's package \
-         (apt-get install zookeeper default-jre-headless), or unpack a release from zookeeper.apache.org \
+         (apt-get install libzookeeper-java default-jre-headless), or unpack a release from zookeeper.apache.org \
          and set ZOOKEEPER_HOME to its folder"
     )]
     NoDistribution {
@@ -65,6 +68,13 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+}
+
+impl fmt::Debug for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        self.source().map_or(Ok(()), |source| write!(f, ": {source}"))
+    }
 }
 
 /// Names what was tried when an operation of the operating system fails.

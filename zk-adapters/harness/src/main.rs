@@ -4,26 +4,10 @@
 use core::error::Error;
 use std::env;
 use std::io;
-use std::process::ExitCode;
 
 use zk_harness::Ensemble;
 
-fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            let mut cause = error.source();
-            while let Some(error) = cause {
-                eprintln!("because: {error}");
-                cause = error.source();
-            }
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Box<dyn Error>> {
     let ensemble = match env::args().nth(1) {
         None => Ensemble::standalone()?,
         Some(servers) => {

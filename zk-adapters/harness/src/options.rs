@@ -96,7 +96,12 @@ impl Options {
     /// # Errors
     ///
     /// [`StartError`], with the end of the failing server's log.
+    ///
+    /// # Panics
+    ///
+    /// If `servers` is 0.
     pub fn start(self, servers: usize) -> Result<Ensemble, StartError> {
+        assert!(servers > 0, "an ensemble has servers");
         Ensemble::with(self, Topology::Quorum { servers })
     }
 }

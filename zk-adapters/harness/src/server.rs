@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::error::Context;
 use crate::four_letter_word::{self, Mode};
@@ -93,6 +93,7 @@ impl Server {
     pub(crate) fn pause(&self) {
         if let Some(process) = self.process().as_mut() {
             process.signal(Signal::STOP);
+            process.wait_until_stopped();
             process.paused = true;
         }
     }
@@ -167,6 +168,13 @@ impl Process {
             // Not reaped, so that the number is still this process's, and the signal arrives.
             let _ = kill_process(Pid::from_child(&self.child), signal);
         }
+    }
+
+    /// The signal stops one thread, which then stops the others: on a busy machine they go on for a while.
+    fn wait_until_stopped(&self) {
+        let states = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        // It fails only if the process is reaped already.
+        let _ = waitid(WaitId::Pid(Pid::from_child(&self.child)), states);
     }
 
     fn kill(mut self) {

@@ -13,7 +13,9 @@ fn refusal(variable: &str, value: &str) -> String {
 #[test]
 fn a_zookeeper_home_without_zookeeper_fails_and_says_how_to_get_one() {
     let message = refusal("ZOOKEEPER_HOME", "/nowhere");
-    for part in ["/nowhere", "apt-get install zookeeper", "zookeeper.apache.org", "set ZOOKEEPER_HOME"] {
+    for part in
+        ["/nowhere", "apt-get install libzookeeper-java", "zookeeper.apache.org", "set ZOOKEEPER_HOME"]
+    {
         assert!(message.contains(part), "{part} in {message}");
     }
 }

@@ -1,0 +1,195 @@
+//! One session, driven line by line.
+//!
+//! Each line of input is one JSON object. The first one configures the session, which starts at 0 ms; each later one
+//! brings the time, `at_ms`, and one thing that happens. Each is answered by every action that it causes, in order,
+//! and then by a `status` line. The README of this crate has the format in full.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "most matches here name a few of many: what else there is prints, or is refused, by its name"
+)]
+
+mod actions;
+mod fields;
+mod inputs;
+mod requests;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use zk_session::{Action, ConnectionId, Instant, RequestId, Session};
+
+use crate::drive::{
+    fields::{Fields, InputError},
+    inputs::Act,
+};
+
+/// A session and the names that its driver gave to requests.
+#[derive(Default)]
+pub struct Drive {
+    driven: Option<Driven>,
+}
+
+struct Driven {
+    session: Session,
+    now_ms: u64,
+    auto_sent: bool,
+    tags: Tags,
+}
+
+/// The driver's names for requests.
+#[derive(Default)]
+struct Tags {
+    ids: BTreeMap<String, RequestId>,
+    names: BTreeMap<RequestId, String>,
+}
+
+impl Tags {
+    fn insert(&mut self, tag: String, id: RequestId) {
+        self.names.insert(id, tag.clone());
+        self.ids.insert(tag, id);
+    }
+
+    fn name(&self, id: RequestId) -> &str {
+        self.names.get(&id).map_or("", String::as_str)
+    }
+}
+
+impl Drive {
+    /// Answers one line of input. A blank line is answered by nothing.
+    pub fn line(&mut self, line: &[u8]) -> Vec<Value> {
+        if line.trim_ascii().is_empty() {
+            return Vec::new();
+        }
+        let mut answers = self.take(line).unwrap_or_else(|error| vec![json!({ "error": error.to_string() })]);
+        answers.push(json!({ "status": self.driven.as_ref().map(Driven::status) }));
+        answers
+    }
+
+    fn take(&mut self, line: &[u8]) -> Result<Vec<Value>, InputError> {
+        let line = serde_json::from_slice(line).map_err(|error| InputError::new("line", error))?;
+        let mut line = Fields::new("line", line)?;
+        match &mut self.driven {
+            Some(driven) => driven.take(line),
+            None => {
+                let config = line.object("config")?;
+                line.end()?;
+                let (config, auto_sent) = inputs::config(config)?;
+                let session = Session::new(config, Instant::ZERO);
+                let driven = Driven { session, now_ms: 0, auto_sent, tags: Tags::default() };
+                Ok(self.driven.insert(driven).drain())
+            }
+        }
+    }
+}
+
+impl Driven {
+    fn take(&mut self, mut line: Fields) -> Result<Vec<Value>, InputError> {
+        let at_ms = line.number("at_ms")?;
+        if at_ms < self.now_ms {
+            return Err(InputError::new("at_ms", format!("{at_ms} is before {}, the last one", self.now_ms)));
+        }
+        let act = inputs::act(line)?;
+        self.check(&act)?;
+        self.now_ms = at_ms;
+        let mut answers: Vec<_> = self.perform(act, Instant::from_millis(at_ms)).into_iter().collect();
+        answers.extend(self.drain());
+        Ok(answers)
+    }
+
+    /// What can be wrong with an act beside its form.
+    fn check(&self, act: &Act) -> Result<(), InputError> {
+        match act {
+            Act::Sent { .. } if self.auto_sent => {
+                Err(InputError::new("sent", "\"auto_sent\" is true: each send counts as taken at once"))
+            }
+            Act::Submit { tag, .. } | Act::AddAuth { tag, .. } if self.tags.ids.contains_key(tag) => {
+                Err(InputError::new("tag", format!("{tag:?} names an earlier request")))
+            }
+            Act::Cancel { tag } | Act::RemoveWatch { tag } if !self.tags.ids.contains_key(tag) => {
+                Err(InputError::new("tag", format!("{tag:?} names no request")))
+            }
+            Act::UpdateServers { connect_string }
+                if connect_string.chroot.is_some()
+                    && connect_string.chroot != self.session.config().connect_string.chroot =>
+            {
+                Err(InputError::new("connect_string", "a session's chroot is for life"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn perform(&mut self, act: Act, now: Instant) -> Option<Value> {
+        let session = &mut self.session;
+        match act {
+            Act::Connected { connection } => session.handle_connected(connection, now),
+            Act::Received { connection, bytes } => session.handle_received(connection, &bytes, now),
+            Act::Sent { connection, count } => session.handle_sent(connection, count, now),
+            Act::Disconnected { connection } => session.handle_disconnected(connection, now),
+            Act::Probed { probe, read_write } => session.handle_probed(probe, read_write, now),
+            Act::Timeout => session.handle_timeout(now),
+            Act::Close => session.close(now),
+            Act::Cancel { tag } => session.cancel(self.tags.ids[&tag], now),
+            Act::RemoveWatch { tag } => session.remove_watch(self.tags.ids[&tag], now),
+            Act::Submit { tag, request, options } => {
+                let options = options.at(now);
+                return self.accepted(tag, |session| session.submit(*request, options, now));
+            }
+            Act::AddAuth { tag, info } => return self.accepted(tag, |session| session.add_auth(info, now)),
+            Act::UpdateServers { connect_string } => {
+                let error = session.update_servers(connect_string, now).err()?;
+                return Some(json!({ "submit_error": { "kind": actions::submit_error(&error) } }));
+            }
+        }
+        None
+    }
+
+    fn accepted(
+        &mut self,
+        tag: String,
+        submit: impl FnOnce(&mut Session) -> Result<RequestId, zk_session::SubmitError>,
+    ) -> Option<Value> {
+        match submit(&mut self.session) {
+            Ok(id) => {
+                self.tags.insert(tag, id);
+                None
+            }
+            Err(error) => {
+                let kind = actions::submit_error(&error);
+                Some(json!({ "submit_error": { "tag": tag, "kind": kind, "error": error.to_string() } }))
+            }
+        }
+    }
+
+    fn drain(&mut self) -> Vec<Value> {
+        let mut answers = Vec::new();
+        while let Some(action) = self.session.poll_action() {
+            let sent = self.auto_sent.then(|| sent(&action)).flatten();
+            answers.push(actions::action(&action, &self.tags));
+            if let Some((connection, count)) = sent {
+                self.session.handle_sent(connection, count, Instant::from_millis(self.now_ms));
+            }
+        }
+        answers
+    }
+
+    fn status(&self) -> Value {
+        let (session, stats) = (&self.session, self.session.stats());
+        let next = session.next_timer();
+        json!({
+            "at_ms": self.now_ms,
+            "state": actions::state(session.state()),
+            "ready": session.is_ready(),
+            "next_timeout_ms": next.map(|(_, due)| due.as_nanos().div_ceil(1_000_000)),
+            "next_timer": next.map(|(timer, _)| actions::timer(timer)),
+            "queued": stats.queued,
+            "in_flight": stats.in_flight,
+            "watches": stats.watches,
+            "last_zxid": session.last_zxid().to_string(),
+        })
+    }
+}
+
+fn sent(action: &Action) -> Option<(ConnectionId, usize)> {
+    let Action::Send { connection, bytes } = action else { return None };
+    Some((*connection, bytes.len()))
+}

@@ -1,0 +1,6 @@
+//! Tools around a [`zk_session::Session`] that need no ZooKeeper, no socket and no clock.
+//!
+//! [`drive`] runs one session over a pipe: JSON inputs in, JSON actions out. It is how a session is explored by
+//! hand, tested from other languages, recorded and replayed.
+
+pub mod drive;

@@ -1,0 +1,87 @@
+//! What servers of different versions have, and haven't: learnt from their answers.
+
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, BTreeSet},
+    string::String,
+    vec::Vec,
+};
+
+use zk_proto::{ErrorCode, OpCode, ReplyHeader, Request, ServerAddr, Zxid};
+
+use crate::{Delivery, DisconnectReason, Failure, OnLoss, Session, requests::Accepted, unwatch};
+
+/// What has been learnt of the servers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Dialects {
+    /// Operations that a server, by host and port, has said it doesn't know.
+    unsupported: BTreeMap<(String, u16), BTreeSet<OpCode>>,
+    /// The last server that was asked has create2.
+    pub(crate) has_create2: bool,
+    /// A create2 that a server has just refused because it doesn't know it: the first to be queued again.
+    refused: Option<(Accepted, Box<Request>)>,
+}
+
+impl Dialects {
+    pub(crate) fn take_refused(&mut self) -> Vec<(Accepted, Request)> {
+        self.refused.take().into_iter().map(|(accepted, request)| (accepted, *request)).collect()
+    }
+
+    pub(crate) fn lacks(&self, server: &ServerAddr, op: OpCode) -> bool {
+        self.unsupported_at(server).is_some_and(|ops| ops.contains(&op))
+    }
+
+    fn unsupported_at(&self, server: &ServerAddr) -> Option<&BTreeSet<OpCode>> {
+        if self.unsupported.is_empty() {
+            return None;
+        }
+        self.unsupported.get(&(server.host.clone(), server.port))
+    }
+}
+
+impl Session {
+    /// Learns from an answer what the server has. Since 3.4.6 a server answers an operation that it doesn't
+    /// know with UNIMPLEMENTED and no zxid, and closes the connection. Tells whether that is the answer.
+    pub(crate) fn learn(&mut self, op: OpCode, header: &ReplyHeader) -> bool {
+        let is_unknown = header.err == ErrorCode::UNIMPLEMENTED && header.zxid == Zxid(-1);
+        let Some(connection) = &mut self.connection else { return is_unknown };
+        if is_unknown {
+            let server = (connection.server.host.clone(), connection.server.port);
+            self.dialects.unsupported.entry(server).or_default().insert(op);
+            connection.lacks_create2 |= op == OpCode::CREATE2;
+            self.dialects.has_create2 &= op != OpCode::CREATE2;
+        } else {
+            self.dialects.has_create2 |= op == OpCode::CREATE2;
+            connection.has_remove_watches |= unwatch::proves_remove_watches(op);
+        }
+        is_unknown
+    }
+
+    /// The server doesn't know create2: the request goes out as create on the next connection, as this one is
+    /// lost to the refusal. Gives the request back where that can't be: whatever was submitted before it and
+    /// is in flight fails with the connection, and must not be overtaken.
+    pub(crate) fn fall_back(&mut self, mut accepted: Accepted, is_oldest: bool) -> Option<Accepted> {
+        let may_fall_back =
+            is_oldest && accepted.op == OpCode::CREATE2 && self.config.on_loss == OnLoss::Resume;
+        let Some(request) = accepted.retained.take().filter(|_| may_fall_back) else { return Some(accepted) };
+        let op = accepted.op;
+        self.dialects.refused = Some((accepted, request));
+        self.disconnect(DisconnectReason::UnsupportedOperation { op });
+        None
+    }
+
+    /// Ends the requests in the queue that the server is known not to have; for create2 create stands in.
+    pub(crate) fn fail_unsupported(&mut self) {
+        let Some(connection) = &mut self.connection else { return };
+        let Some(ops) = self.dialects.unsupported_at(&connection.server) else { return };
+        let is_unsupported =
+            |accepted: &&Accepted| accepted.op != OpCode::CREATE2 && ops.contains(&accepted.op);
+        let ended: Vec<_> = self.queue.iter().filter(is_unsupported).map(|accepted| accepted.id).collect();
+        for id in ended {
+            if let Some(accepted) = self.queue.remove(id) {
+                let failure = Failure::Unsupported { op: accepted.op };
+                self.fail(accepted, failure, Delivery::NotSent);
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Read-only mode: a session on a server that has lost its quorum looks for one that hasn't
+//! (`ClientCnxn.SendThread.pingRwServer`).
+
+use core::time::Duration;
+
+use crate::{Action, DisconnectReason, Instant, ProbeId, Session, State, Timer};
+
+/// The search for a read-write server, while the session is on a read-only one.
+#[derive(Clone, Debug)]
+pub(crate) struct Search {
+    /// The probe whose answer counts, and whom it asks.
+    probe: ProbeId,
+    server: zk_proto::ServerAddr,
+    interval: Duration,
+}
+
+impl Session {
+    /// What the server that a probe asked has answered to `isro`: `rw`, or anything else, or nothing. Answers
+    /// to earlier probes than the last one are ignored.
+    pub fn handle_probed(&mut self, probe: ProbeId, read_write: bool, now: Instant) {
+        self.begin_input(now);
+        let found = self.search.take_if(|search| search.probe == probe && read_write);
+        if let (Some(search), State::ConnectedReadOnly) = (found, self.state) {
+            self.ensemble.next_is(&search.server);
+            self.disconnect(DisconnectReason::ReadWriteServerFound);
+        }
+    }
+
+    /// The session has come to a read-only server: the search begins at once.
+    pub(crate) fn begin_search(&mut self) {
+        self.timers.set(Timer::Probe, self.now);
+    }
+
+    pub(crate) fn end_search(&mut self) {
+        self.search = None;
+        self.timers.stop(Timer::Probe);
+    }
+
+    /// Asks the next server, and doubles the time to the one after it.
+    pub(crate) fn probe(&mut self) {
+        let interval = self.search.take().map_or(FIRST_INTERVAL, |search| search.interval);
+        let interval = (interval * 2).min(LAST_INTERVAL);
+        self.probes += 1;
+        let (probe, server) = (ProbeId(self.probes), self.ensemble.next_to_probe());
+        self.search = Some(Search { probe, server: server.clone(), interval });
+        self.timers.set(Timer::Probe, self.now + interval);
+        self.actions.push_back(Action::Probe { probe, server });
+    }
+}
+
+/// Doubled before each use, as in the Java client.
+const FIRST_INTERVAL: Duration = Duration::from_millis(100);
+const LAST_INTERVAL: Duration = Duration::from_secs(60);

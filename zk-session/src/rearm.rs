@@ -1,0 +1,266 @@
+//! Watches armed again: after a reconnect, or where a server has dropped them (`DataTree.setWatches`).
+
+use alloc::{collections::BTreeSet, vec::Vec};
+use core::ops::Bound;
+
+use zk_proto::{Request, SetWatches, SetWatches2, Ustring, Vector, Zxid};
+
+use crate::{
+    RequestId,
+    watches::{Arming, Key, WatchKind, Watches},
+};
+
+/// Arms a session's watches again: batch by batch, each with a zxid that none of its watches has been checked
+/// beyond.
+///
+/// Before 3.9 servers keep one mode for a path and table, and the last one wins. So one-time watches come
+/// first, and where a persistent one replaces them it hears for them; only a child watch under a recursive
+/// watch of the same path comes behind that.
+#[derive(Clone, Debug)]
+pub(crate) struct Rearm {
+    /// What is still to be sent, the next one last.
+    passes: Vec<Pass>,
+    /// Paths at which a recursive watch would replace a child watch.
+    late_children: BTreeSet<Ustring>,
+    /// The last watch that has been sent in the current pass.
+    cursor: Option<Key>,
+    batches: u64,
+    /// Batches that are sent and not acknowledged.
+    unacknowledged: usize,
+    /// Those among them that hold persistent watches.
+    unacknowledged_persistent: usize,
+    /// What the persistent watches had been told when they were lost: until their owners are told of the gap.
+    gap_from: Option<Zxid>,
+}
+
+/// One walk over the watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pass {
+    Persistent {
+        checked: Zxid,
+    },
+    OneTime {
+        checked: Zxid,
+    },
+    /// Child watches at paths that have a recursive watch too.
+    LateChild {
+        checked: Zxid,
+    },
+}
+
+impl Pass {
+    const fn relative_zxid(self) -> Zxid {
+        match self {
+            Self::Persistent { checked } | Self::OneTime { checked } | Self::LateChild { checked } => checked,
+        }
+    }
+
+    fn takes(self, key: &Key, arming: Arming, late_children: &BTreeSet<Ustring>) -> bool {
+        let Arming::Lost { checked } = arming else { return false };
+        let is_late = || key.1 == WatchKind::Child && late_children.contains(&key.0);
+        match self {
+            Self::Persistent { .. } => key.1.is_persistent(),
+            Self::OneTime { checked: pass } => !key.1.is_persistent() && checked == pass && !is_late(),
+            Self::LateChild { checked: pass } => checked == pass && is_late(),
+        }
+    }
+}
+
+/// A batch on its way to the server: which watches are in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Batch {
+    number: u64,
+    persistent: bool,
+    after: Option<Key>,
+    to: Key,
+}
+
+impl Rearm {
+    pub(crate) fn new(watches: &Watches) -> Self {
+        let mut one_time = BTreeSet::new();
+        let mut persistent_since = None;
+        for (key, arming) in &watches.by_key {
+            let Arming::Lost { checked } = *arming else { continue };
+            if key.1.is_persistent() {
+                persistent_since = Some(persistent_since.map_or(checked, |since: Zxid| since.min(checked)));
+            } else {
+                one_time.insert(checked);
+            }
+        }
+        let late_children = watches.children_under_recursive();
+        let late = one_time.iter().filter(|_| !late_children.is_empty());
+        let mut passes: Vec<_> = late.map(|&checked| Pass::LateChild { checked }).collect();
+        passes.extend(persistent_since.map(|checked| Pass::Persistent { checked }));
+        passes.extend(one_time.into_iter().map(|checked| Pass::OneTime { checked }));
+        Self {
+            passes,
+            late_children,
+            cursor: None,
+            batches: 0,
+            unacknowledged: 0,
+            unacknowledged_persistent: 0,
+            gap_from: persistent_since,
+        }
+    }
+
+    /// Takes up what has to be armed again since this began.
+    pub(crate) fn also(&mut self, watches: &Watches) {
+        let rest = Self::new(watches);
+        self.passes = rest.passes;
+        self.late_children = rest.late_children;
+        self.cursor = None;
+        self.gap_from = self.gap_from.into_iter().chain(rest.gap_from).min();
+    }
+
+    /// Everything has been sent.
+    pub(crate) fn is_sent(&self) -> bool {
+        self.passes.is_empty()
+    }
+
+    /// Everything has been sent and acknowledged.
+    pub(crate) fn is_done(&self) -> bool {
+        self.is_sent() && self.unacknowledged == 0
+    }
+
+    /// The next batch, its frame at most `max_len` bytes long unless its only path is longer.
+    pub(crate) fn next_batch(&mut self, watches: &mut Watches, max_len: usize) -> Option<(Request, Batch)> {
+        while let Some(&pass) = self.passes.last() {
+            if let Some((request, batch)) = self.batch_of(pass, watches, max_len) {
+                self.unacknowledged += 1;
+                self.unacknowledged_persistent += usize::from(batch.persistent);
+                return Some((request, batch));
+            }
+            self.passes.pop();
+            self.cursor = None;
+        }
+        None
+    }
+
+    fn batch_of(&mut self, pass: Pass, watches: &mut Watches, max_len: usize) -> Option<(Request, Batch)> {
+        let after = self.cursor.clone();
+        let from = after.clone().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut paths = Paths::default();
+        self.batches += 1;
+        for (key, arming) in watches.by_key.range_mut((from, Bound::Unbounded)) {
+            if !pass.takes(key, *arming, &self.late_children) {
+                continue;
+            }
+            if !paths.push(key, max_len) {
+                break;
+            }
+            *arming = Arming::Sent { checked: checked(*arming), batch: self.batches };
+            self.cursor = Some(key.clone());
+        }
+        if paths.is_empty() {
+            return None;
+        }
+        let to = self.cursor.clone()?;
+        let persistent = matches!(pass, Pass::Persistent { .. });
+        Some((paths.into_request(pass), Batch { number: self.batches, persistent, after, to }))
+    }
+
+    /// The server has armed this batch. Persistent watches count as armed only when their owners have been
+    /// told the gap.
+    pub(crate) fn acknowledged(&mut self, watches: &mut Watches, batch: &Batch) {
+        self.answered(batch);
+        for arming in batch.of(watches).map(|(_, arming)| arming) {
+            if !batch.persistent {
+                *arming = Arming::Armed;
+            }
+        }
+    }
+
+    /// The server has refused this batch: its watches end. Tells their owners and paths.
+    pub(crate) fn refused(&mut self, watches: &mut Watches, batch: &Batch) -> Vec<(RequestId, Ustring)> {
+        self.answered(batch);
+        let owners: Vec<_> = batch.of(watches).map(|(key, _)| key.2).collect();
+        owners.into_iter().filter_map(|owner| Some((owner, watches.remove(owner)?))).collect()
+    }
+
+    fn answered(&mut self, batch: &Batch) {
+        self.unacknowledged -= 1;
+        self.unacknowledged_persistent -= usize::from(batch.persistent);
+    }
+
+    /// Once, when the last persistent watch is armed: from where on its owners may have missed something.
+    pub(crate) fn take_gap(&mut self, watches: &mut Watches) -> Option<Zxid> {
+        let is_sent = !self.passes.iter().any(|pass| matches!(pass, Pass::Persistent { .. }));
+        if !is_sent || self.unacknowledged_persistent > 0 {
+            return None;
+        }
+        let from = self.gap_from.take()?;
+        watches.persistent_restored();
+        Some(from)
+    }
+}
+
+impl Batch {
+    fn of<'a>(&'a self, watches: &'a mut Watches) -> impl Iterator<Item = (&'a Key, &'a mut Arming)> {
+        let after = self.after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        watches
+            .by_key
+            .range_mut::<Key, _>((after, Bound::Included(&self.to)))
+            .filter(|(_, arming)| matches!(arming, Arming::Sent { batch, .. } if *batch == self.number))
+    }
+}
+
+/// The paths of one batch, by kind.
+#[derive(Default)]
+struct Paths {
+    lists: [Vec<Ustring>; WatchKind::LAST as usize + 1],
+    len: usize,
+}
+
+impl Paths {
+    fn is_empty(&self) -> bool {
+        self.lists.iter().all(Vec::is_empty)
+    }
+
+    /// Adds a watch, unless the frame would become too long by it.
+    fn push(&mut self, (path, kind, _): &Key, max_len: usize) -> bool {
+        let list = &self.lists[*kind as usize];
+        if list.last() == Some(path) {
+            return true;
+        }
+        let len = self.len + LENGTH_PREFIX + path.len();
+        if !self.is_empty() && SET_WATCHES_FIXED_LEN + len > max_len {
+            return false;
+        }
+        self.len = len;
+        self.lists[*kind as usize].push(path.clone());
+        true
+    }
+
+    fn into_request(self, pass: Pass) -> Request {
+        let relative_zxid = pass.relative_zxid();
+        let [data, exist, child, persistent, recursive] = self.lists.map(Vector::from);
+        match pass {
+            Pass::OneTime { .. } | Pass::LateChild { .. } => Request::SetWatches(SetWatches {
+                relative_zxid,
+                data_watches: data,
+                exist_watches: exist,
+                child_watches: child,
+            }),
+            Pass::Persistent { .. } => Request::SetWatches2(SetWatches2 {
+                relative_zxid,
+                data_watches: data,
+                exist_watches: exist,
+                child_watches: child,
+                persistent_watches: persistent,
+                persistent_recursive_watches: recursive,
+            }),
+        }
+    }
+}
+
+const fn checked(arming: Arming) -> Zxid {
+    match arming {
+        Arming::Lost { checked } | Arming::Sent { checked, .. } => checked,
+        Arming::Armed => Zxid(0),
+    }
+}
+
+/// The bytes before a path in a frame.
+const LENGTH_PREFIX: usize = 4;
+/// What a SetWatches2 frame is made of beside paths: length, header, zxid, five counts.
+const SET_WATCHES_FIXED_LEN: usize = 4 + 8 + 8 + 5 * 4;

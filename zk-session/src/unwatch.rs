@@ -1,0 +1,102 @@
+//! Giving up watches, at the servers too where they need to know.
+
+use zk_proto::{OpCode, RemoveWatchesRequest, Request, Ustring, WatcherType};
+
+use crate::{Event, RequestId, Session, WatchEndReason, connection::Owner, rearm::Rearm, watches::WatchKind};
+
+impl Session {
+    /// Ends the watch that this request set; the server is told if nothing else of this session watches the
+    /// path, and if it is known to have the operation. If the watch isn't registered yet it won't be.
+    pub(crate) fn unwatch(&mut self, owner: RequestId) {
+        if let Some(path) = self.watches.remove(owner) {
+            self.tell_removed(owner, &path);
+            self.unwatch_at_server(path);
+        } else if let Some(accepted) = self.accepted_mut(owner) {
+            let asked = core::mem::take(&mut accepted.asks_for_watch);
+            self.watches_asked_for -= usize::from(asked);
+        }
+    }
+
+    fn tell_removed(&mut self, request: RequestId, path: &Ustring) {
+        let path = self.chroot.client_path(path);
+        self.emit(Event::WatchEnded { request, path, reason: WatchEndReason::Removed });
+    }
+
+    fn unwatch_at_server(&mut self, path: Ustring) {
+        if self.watches.has_any_at(&path) || self.is_watch_asked_for_at(&path) {
+            return;
+        }
+        let xid = self.xids.next();
+        let Some(connection) = &mut self.connection else { return };
+        if connection.stage.is_open() && connection.has_remove_watches && !connection.close_sent {
+            let request =
+                Request::RemoveWatches(RemoveWatchesRequest { path, watcher_type: WatcherType::ANY });
+            connection.push_control(&request, xid, Owner::Unwatch, self.now);
+        }
+    }
+
+    /// Whether a request that has no outcome yet is going to leave a watch there.
+    fn is_watch_asked_for_at(&self, path: &Ustring) -> bool {
+        if self.watches_asked_for == 0 {
+            return false;
+        }
+        let in_flight = self.connection.iter().flat_map(|connection| &connection.in_flight);
+        let in_flight = in_flight.filter_map(|frame| {
+            let Owner::Request(accepted) = &frame.owner else { return None };
+            Some(accepted)
+        });
+        in_flight
+            .chain(self.queue.iter())
+            .filter(|accepted| accepted.asks_for_watch)
+            .filter_map(|accepted| accepted.retained.as_ref()?.path())
+            .any(|asked| asked == path)
+    }
+
+    /// The application has had watches removed by path and type: their owners hear of it. Before 3.9 servers
+    /// remove by table, whatever the mode, so what else is at the path is armed again.
+    pub(crate) fn watches_removed(&mut self, path: &Ustring, kind: WatcherType) {
+        for owner in self.watches.owners_of_type(path, kind) {
+            self.watches.remove(owner);
+            self.tell_removed(owner, path);
+        }
+        self.rearm_at(path, |_| true);
+    }
+
+    /// Before 3.9 servers keep one mode for a path and table: a recursive watch replaces a one-time child
+    /// watch, and then hears nothing of children.
+    pub(crate) fn watch_added(&mut self, path: &Ustring, kind: WatchKind) {
+        if kind == WatchKind::PersistentRecursive {
+            self.rearm_at(path, |kind| kind == WatchKind::Child);
+        }
+    }
+
+    /// Sets watches again on the current connection, from what they have been told so far.
+    fn rearm_at(&mut self, path: &Ustring, which: impl Fn(WatchKind) -> bool) {
+        if !self.watches.disarm_at(path, self.identity.last_zxid, which) {
+            return;
+        }
+        let Some(connection) = &mut self.connection else { return };
+        match &mut connection.rearm {
+            Some(rearm) => rearm.also(&self.watches),
+            None => connection.rearm = Some(Rearm::new(&self.watches)),
+        }
+    }
+}
+
+/// Whether a server that has answered this operation is one that has removeWatches: 3.5 or later.
+pub(crate) fn proves_remove_watches(op: OpCode) -> bool {
+    const SINCE_3_5: [OpCode; 11] = [
+        OpCode::CREATE2,
+        OpCode::RECONFIG,
+        OpCode::CHECK_WATCHES,
+        OpCode::REMOVE_WATCHES,
+        OpCode::CREATE_CONTAINER,
+        OpCode::CREATE_TTL,
+        OpCode::MULTI_READ,
+        OpCode::GET_EPHEMERALS,
+        OpCode::GET_ALL_CHILDREN_NUMBER,
+        OpCode::ADD_WATCH,
+        OpCode::WHO_AM_I,
+    ];
+    SINCE_3_5.contains(&op)
+}
