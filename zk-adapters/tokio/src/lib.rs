@@ -1,1 +1,62 @@
-//! tokio
+//! A ZooKeeper client for tokio: a thin driver of the [`zk_session`] state machine.
+//!
+//! What a session does, and when, is decided there; this crate moves its bytes, and turns its events into futures.
+//!
+//! ```no_run
+//! use zk_tokio::{Client, CreateMode, OPEN_ACL_UNSAFE};
+//!
+//! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+//! let (client, mut events) = Client::connect("zk1:2181,zk2:2181,zk3:2181/app").await?;
+//!
+//! client.create("/config", "v1", CreateMode::Persistent, OPEN_ACL_UNSAFE).await?;
+//! let (znode, mut watch) = client.get_data_and_watch("/config").await?;
+//! println!("{:?} since {}", znode.data, znode.stat.mzxid);
+//!
+//! tokio::select! {
+//!     change = watch.changed() => println!("changed: {change:?}"),
+//!     event = events.next() => println!("the session: {event:?}"),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A request ends exactly once: with its answer, with a server's refusal ([`Error::code`]), or without an answer;
+//! then [`Error::delivery`] tells whether a server can have applied it. Lost connections are mended in the
+//! background; requests that were under way are not repeated, unless [`Client::with_retry`] says so.
+
+macro_rules! answer {
+    ($outcome:expr, $kind:ident) => {
+        match $outcome {
+            Ok(zk_proto::Response::$kind(response)) => Ok(response),
+            Ok(_) => unreachable!("the session decodes an answer by its request's opcode"),
+            Err(error) => Err(error),
+        }
+    };
+}
+
+mod call;
+mod client;
+mod connector;
+mod dial;
+mod driver;
+mod error;
+mod events;
+mod link;
+mod shared;
+mod slots;
+mod watch;
+
+pub use call::Call;
+pub use client::Client;
+pub use connector::Connector;
+pub use error::{AddressError, AttemptCause, AttemptFailure, ConnectError, DialError, Error, WatchEnded};
+pub use events::{SessionEnd, SessionEvent, SessionEvents};
+pub use watch::{Watch, WatchCall};
+pub use zk_proto::{
+    self, Acl, ConnectString, Create2Response, CreateMode, ErrorCode, EventType, GetChildren2Response,
+    GetDataResponse, OPEN_ACL_UNSAFE, ServerAddr, SessionId, Stat, Ustring, Vector, Zxid,
+};
+pub use zk_session::{
+    self, Config, Credentials, Delivery, DisconnectReason, Failure, Retry, State, Stats, SubmitError,
+    WatchEvent,
+};

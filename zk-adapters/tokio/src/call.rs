@@ -1,0 +1,114 @@
+use core::{
+    fmt,
+    future::Future,
+    mem,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+use std::sync::Arc;
+
+use zk_proto::{Request, Response};
+use zk_session::{RequestId, RequestOptions};
+
+use crate::{
+    Error,
+    shared::{Inner, Shared},
+    slots::SlotId,
+};
+
+/// A request under way; a future of its answer.
+///
+/// The request was submitted when the method that returned this was called, so requests run in the order of the
+/// calls, polled or not. Dropping it cancels the request: it isn't sent, if it hasn't been yet, and otherwise its
+/// answer is ignored.
+#[must_use = "dropping it cancels the request"]
+pub struct Call<T> {
+    shared: Arc<Shared>,
+    state: State,
+    read: fn(Result<Response, Error>) -> Result<T, Error>,
+}
+
+#[derive(Debug)]
+enum State {
+    Refused(Error),
+    UnderWay { request: RequestId, slot: SlotId },
+    Over,
+}
+
+impl<T> Call<T> {
+    pub(crate) fn submit(
+        shared: &Arc<Shared>,
+        request: Request,
+        options: CallOptions,
+        read: fn(Result<Response, Error>) -> Result<T, Error>,
+        accepted: impl FnOnce(&mut Inner, RequestId),
+    ) -> Self {
+        let state = shared.command(|inner, now| match inner.submit(request, options.at(now), now) {
+            Ok((request, slot)) => {
+                accepted(inner, request);
+                State::UnderWay { request, slot }
+            }
+            Err(error) => State::Refused(error),
+        });
+        Self { shared: Arc::clone(shared), state, read }
+    }
+
+    /// The request's number, as the session counts them. None if it was not accepted, or has ended.
+    pub fn request(&self) -> Option<RequestId> {
+        match self.state {
+            State::UnderWay { request, .. } => Some(request),
+            State::Refused(_) | State::Over => None,
+        }
+    }
+}
+
+impl<T> Future for Call<T> {
+    type Output = Result<T, Error>;
+
+    /// # Panics
+    ///
+    /// If polled again after it was ready.
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let State::UnderWay { slot, .. } = self.state {
+            let outcome = ready!(self.shared.lock().slots.poll(slot, context));
+            self.state = State::Over;
+            return Poll::Ready((self.read)(outcome));
+        }
+        match mem::replace(&mut self.state, State::Over) {
+            State::Refused(error) => Poll::Ready(Err(error)),
+            State::Over | State::UnderWay { .. } => panic!("a call is polled after it was ready"),
+        }
+    }
+}
+
+impl<T> Drop for Call<T> {
+    fn drop(&mut self) {
+        let State::UnderWay { request, slot } = self.state else { return };
+        if self.shared.lock().slots.abandon(slot) {
+            self.shared.command(|inner, now| inner.session.cancel(request, now));
+        }
+    }
+}
+
+impl<T> fmt::Debug for Call<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+/// What the requests of one handle are submitted with.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct CallOptions {
+    pub(crate) deadline: Option<core::time::Duration>,
+    pub(crate) retry: zk_session::Retry,
+}
+
+impl CallOptions {
+    fn at(self, now: zk_session::Instant) -> RequestOptions {
+        let options = RequestOptions::default().with_retry(self.retry);
+        match self.deadline {
+            Some(deadline) => options.with_deadline(now + deadline),
+            None => options,
+        }
+    }
+}

@@ -1,0 +1,103 @@
+use core::{
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+use std::{io, vec};
+
+use tokio::{
+    net::{TcpStream, lookup_host},
+    time::{Sleep, sleep},
+};
+use zk_proto::ServerAddr;
+
+use crate::{AddressError, DialError};
+
+/// Establishes a TCP connection to a server.
+///
+/// Its name is resolved anew, and every address is tried: the next one as soon as all earlier ones have failed, or
+/// [`STAGGER`] after the last one was begun. The first that accepts wins.
+pub(crate) async fn dial(server: ServerAddr) -> Result<TcpStream, DialError> {
+    let addresses: Vec<_> =
+        lookup_host((server.host.as_str(), server.port)).await.map_err(DialError::Resolve)?.collect();
+    if addresses.is_empty() {
+        return Err(DialError::NoAddress);
+    }
+    let mut race = Race::new(addresses);
+    poll_fn(|context| race.poll(context)).await
+}
+
+/// Attempts at several addresses, each begun a little later than the one before.
+struct Race {
+    waiting: vec::IntoIter<SocketAddr>,
+    under_way: Vec<Attempt>,
+    stagger: Pin<Box<Sleep>>,
+    errors: Vec<AddressError>,
+}
+
+struct Attempt {
+    address: SocketAddr,
+    outcome: Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>,
+}
+
+impl Race {
+    fn new(addresses: Vec<SocketAddr>) -> Self {
+        Self {
+            waiting: addresses.into_iter(),
+            under_way: Vec::new(),
+            stagger: Box::pin(sleep(Duration::ZERO)),
+            errors: Vec::new(),
+        }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<TcpStream, DialError>> {
+        loop {
+            if let Some(stream) = self.poll_under_way(context) {
+                return Poll::Ready(Ok(stream));
+            }
+            let is_due = self.under_way.is_empty() || self.stagger.as_mut().poll(context).is_ready();
+            if !is_due {
+                return Poll::Pending;
+            }
+            match self.waiting.next() {
+                Some(address) => self.begin(address),
+                None if self.under_way.is_empty() => {
+                    return Poll::Ready(Err(DialError::Addresses(core::mem::take(&mut self.errors))));
+                }
+                None => return Poll::Pending,
+            }
+        }
+    }
+
+    fn poll_under_way(&mut self, context: &mut Context<'_>) -> Option<TcpStream> {
+        let mut index = 0;
+        while let Some(attempt) = self.under_way.get_mut(index) {
+            match attempt.outcome.as_mut().poll(context) {
+                Poll::Pending => index += 1,
+                Poll::Ready(Ok(stream)) => return Some(stream),
+                Poll::Ready(Err(error)) => {
+                    let address = self.under_way.remove(index).address;
+                    self.errors.push(AddressError { address, error });
+                }
+            }
+        }
+        None
+    }
+
+    fn begin(&mut self, address: SocketAddr) {
+        self.under_way.push(Attempt { address, outcome: Box::pin(connect(address)) });
+        self.stagger.as_mut().reset(tokio::time::Instant::now() + STAGGER);
+    }
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    // Requests are coalesced before they are written: nothing is gained by holding them back.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// How long an address may stay silent before the next one is tried beside it, as in RFC 8305.
+const STAGGER: Duration = Duration::from_millis(250);

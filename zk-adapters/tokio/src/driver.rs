@@ -1,0 +1,173 @@
+use core::{
+    future::Future,
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use std::sync::Arc;
+
+use tokio::{
+    task::yield_now,
+    time::{Sleep, sleep},
+};
+use zk_session::{Action, Instant};
+
+use crate::{
+    link::{Link, ReadBuffer, Seen},
+    shared::{Inner, Shared, Wakeups},
+};
+
+/// The one task of a client: moves bytes and time into the session, and does what it says.
+///
+/// Each turn writes and reads without the lock, then takes it once: to report what it saw, to collect what is to
+/// be done, and to go to sleep if that is nothing. Who has something to take up is woken after it is released.
+pub(crate) struct Driver {
+    shared: Arc<Shared>,
+    link: Option<Link>,
+    buffer: ReadBuffer,
+    alarm: Alarm,
+    wakeups: Wakeups,
+    /// The runtime was given a chance to see what lies unread, before a late tick.
+    has_looked: bool,
+}
+
+/// What a turn leads to.
+enum Turn {
+    Again,
+    AfterOthers,
+    Sleep { due: Option<Instant> },
+    End,
+}
+
+impl Driver {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let (buffer, alarm) = (ReadBuffer::new(), Alarm::new());
+        Self { shared, link: None, buffer, alarm, wakeups: Wakeups::default(), has_looked: false }
+    }
+
+    fn turn(&mut self, context: &mut Context<'_>) -> Turn {
+        let seen = self.link.as_mut().map_or(Seen::Nothing, |link| link.poll(context, &mut self.buffer));
+        let shared = Arc::clone(&self.shared);
+        let now = shared.now();
+        let mut old_link = None;
+        let mut inner = shared.lock();
+        let has_seen = !matches!(seen, Seen::Nothing);
+        if let Some(link) = &self.link {
+            inner.report(link.connection, seen, &self.buffer, now, &mut self.wakeups);
+        }
+        // What lies unread is fed before a tick, for it may be what the session waits for.
+        let due = inner.session.poll_timeout().filter(|&due| !has_seen && due <= now);
+        if let Some(due) = due {
+            let may_have_unread = self.link.as_ref().is_some_and(Link::is_open) && now - due >= LATE;
+            if may_have_unread && !self.has_looked {
+                self.has_looked = true;
+                return Turn::AfterOthers;
+            }
+            inner.session.handle_timeout(now);
+            inner.slots.give_back();
+            self.buffer.give_back();
+        }
+        self.has_looked = false;
+        let has_acted = self.act(&mut inner, &mut old_link);
+        if inner.is_over() {
+            return Turn::End;
+        }
+        if has_seen || has_acted {
+            return Turn::Again;
+        }
+        inner.driver = Some(context.waker().clone());
+        Turn::Sleep { due: inner.session.poll_timeout() }
+    }
+
+    /// Does what the session says; tells whether there is something to write or to dial.
+    fn act(&mut self, inner: &mut Inner, old_link: &mut Option<Link>) -> bool {
+        let mut has_acted = false;
+        while let Some(action) = inner.session.poll_action() {
+            match action {
+                Action::Emit(event) => inner.dispatch(event, &mut self.wakeups),
+                Action::Send { connection, bytes } => {
+                    if let Some(link) = self.link.as_mut().filter(|link| link.connection == connection) {
+                        link.send(bytes);
+                        has_acted = true;
+                    }
+                }
+                Action::Connect { connection, server } => {
+                    inner.attempt_begun(&server, &mut self.wakeups);
+                    *old_link = self.link.replace(Link::dial(connection, server));
+                    has_acted = true;
+                }
+                Action::Disconnect { connection, reason } => {
+                    inner.attempt_dropped(reason, &mut self.wakeups);
+                    if self.link.as_ref().is_some_and(|link| link.connection == connection) {
+                        *old_link = self.link.take();
+                    }
+                }
+            }
+        }
+        has_acted
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let driver = &mut *self;
+        loop {
+            let turn = driver.turn(context);
+            driver.shared.wake(&mut driver.wakeups);
+            match turn {
+                Turn::Again => {}
+                Turn::AfterOthers => {
+                    // It wakes this task once the runtime has asked the operating system what is readable.
+                    let _ = pin!(yield_now()).poll(context);
+                    return Poll::Pending;
+                }
+                Turn::Sleep { due } => {
+                    let due = due.and_then(|due| driver.shared.alarm_at(due));
+                    ready!(driver.alarm.poll(due, context));
+                }
+                Turn::End => return Poll::Ready(()),
+            }
+        }
+    }
+}
+
+impl Drop for Driver {
+    /// However it ends, nobody is left waiting.
+    fn drop(&mut self) {
+        let now = self.shared.now();
+        let mut inner = self.shared.lock();
+        if !inner.is_over() {
+            inner.driver_dropped(self.link.as_ref(), now, &mut self.wakeups);
+        }
+        drop(inner);
+        self.shared.wake(&mut self.wakeups);
+    }
+}
+
+/// The one timer. It isn't set later when the deadline moves away, only looked at again when it fires.
+struct Alarm {
+    sleep: Pin<Box<Sleep>>,
+    is_set: bool,
+}
+
+impl Alarm {
+    fn new() -> Self {
+        Self { sleep: Box::pin(sleep(Duration::ZERO)), is_set: false }
+    }
+
+    /// Ready if the deadline has come; otherwise the task is woken then, or earlier.
+    fn poll(&mut self, due: Option<tokio::time::Instant>, context: &mut Context<'_>) -> Poll<()> {
+        let Some(due) = due else { return Poll::Pending };
+        if self.is_set && due >= self.sleep.deadline() && !self.sleep.is_elapsed() {
+            return Poll::Pending;
+        }
+        self.is_set = true;
+        self.sleep.as_mut().reset(due);
+        self.sleep.as_mut().poll(context)
+    }
+}
+
+/// A tick so late is taken for the runtime's delay: its view of the socket may be as old.
+const LATE: Duration = Duration::from_millis(10);

@@ -1,0 +1,195 @@
+use core::task::{Context, Poll, Waker};
+use std::collections::VecDeque;
+
+use zk_proto::Response;
+use zk_session::RequestId;
+
+use crate::Error;
+
+/// Where the outcomes of requests are put for those who await them: a slab, and a ring that finds a request's place
+/// in it. Neither allocates in a steady state.
+#[derive(Debug, Default)]
+pub(crate) struct Slots {
+    slots: Vec<Slot>,
+    free: Vec<SlotId>,
+    /// The slot of each request from `first` on that has no outcome yet.
+    pending: VecDeque<Option<SlotId>>,
+    first: u64,
+}
+
+/// A place among the slots, held by one `Call`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SlotId(u32);
+
+#[derive(Debug)]
+enum Slot {
+    Free,
+    Waiting(Option<Waker>),
+    /// Nobody awaits the outcome any more, but the session still owes it.
+    Abandoned,
+    Done(Result<Response, Error>),
+}
+
+impl Slots {
+    /// Takes a slot for a request. Requests come in the order of their numbers.
+    pub(crate) fn insert(&mut self, request: RequestId) -> SlotId {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::Free);
+            SlotId(
+                u32::try_from(self.slots.len() - 1).expect("the session bounds its requests far below this"),
+            )
+        });
+        self.slots[slot.index()] = Slot::Waiting(None);
+        if self.pending.is_empty() {
+            self.first = request.get();
+        }
+        let place = self.place(request);
+        self.pending.resize(place, None);
+        self.pending.push_back(Some(slot));
+        slot
+    }
+
+    /// Puts the outcome of a request into its slot, and returns who awaits it.
+    pub(crate) fn finish(&mut self, request: RequestId, outcome: Result<Response, Error>) -> Option<Waker> {
+        let place = self.place(request);
+        let slot = self.pending.get_mut(place)?.take()?;
+        while let Some(None) = self.pending.front() {
+            self.pending.pop_front();
+            self.first += 1;
+        }
+        match core::mem::replace(&mut self.slots[slot.index()], Slot::Done(outcome)) {
+            Slot::Waiting(waker) => waker,
+            Slot::Abandoned | Slot::Free | Slot::Done(_) => {
+                self.release(slot);
+                None
+            }
+        }
+    }
+
+    /// The outcome, once it is there; the slot is free then.
+    pub(crate) fn poll(&mut self, slot: SlotId, context: &Context<'_>) -> Poll<Result<Response, Error>> {
+        let place = &mut self.slots[slot.index()];
+        if let Slot::Waiting(waker) = place {
+            match waker {
+                Some(waker) => waker.clone_from(context.waker()),
+                None => *waker = Some(context.waker().clone()),
+            }
+            return Poll::Pending;
+        }
+        let Slot::Done(outcome) = core::mem::replace(place, Slot::Free) else {
+            unreachable!("a slot is polled only by the call that holds it");
+        };
+        self.free.push(slot);
+        Poll::Ready(outcome)
+    }
+
+    /// Gives up a slot; tells whether its request still has no outcome.
+    pub(crate) fn abandon(&mut self, slot: SlotId) -> bool {
+        let place = &mut self.slots[slot.index()];
+        if let Slot::Waiting(_) = place {
+            *place = Slot::Abandoned;
+            return true;
+        }
+        self.release(slot);
+        false
+    }
+
+    /// Gives back the memory of a burst, if nothing is awaited.
+    pub(crate) fn give_back(&mut self) {
+        if self.free.len() == self.slots.len() && self.slots.len() > KEPT {
+            *self = Self::default();
+        }
+    }
+
+    fn release(&mut self, slot: SlotId) {
+        self.slots[slot.index()] = Slot::Free;
+        self.free.push(slot);
+    }
+
+    fn place(&self, request: RequestId) -> usize {
+        request.get().checked_sub(self.first).map_or(usize::MAX, |place| place as usize)
+    }
+}
+
+impl SlotId {
+    fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// So many slots are kept while nothing is awaited.
+const KEPT: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use core::task::Waker;
+
+    use super::*;
+
+    fn id(number: u64) -> RequestId {
+        RequestId::from_number(number)
+    }
+
+    fn poll(slots: &mut Slots, slot: SlotId) -> Poll<Result<Response, Error>> {
+        slots.poll(slot, &Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn outcomes_in_any_order_reach_their_own_slots() {
+        let mut slots = Slots::default();
+        let held: Vec<_> = (1..=3).map(|number| slots.insert(id(number))).collect();
+        assert!(poll(&mut slots, held[1]).is_pending());
+        assert!(slots.finish(id(2), Ok(Response::Empty)).is_some());
+        assert!(slots.finish(id(1), Err(Error::DriverGone { delivery: NOT_SENT })).is_none());
+        assert!(matches!(poll(&mut slots, held[1]), Poll::Ready(Ok(Response::Empty))));
+        assert!(matches!(poll(&mut slots, held[0]), Poll::Ready(Err(Error::DriverGone { .. }))));
+        assert!(poll(&mut slots, held[2]).is_pending());
+    }
+
+    #[test]
+    fn an_abandoned_slot_is_used_again_only_after_its_outcome() {
+        let mut slots = Slots::default();
+        let first = slots.insert(id(1));
+        assert!(slots.abandon(first));
+        let second = slots.insert(id(2));
+        assert_ne!(second.index(), first.index());
+        assert!(slots.finish(id(1), Ok(Response::Empty)).is_none());
+        assert_eq!(slots.insert(id(3)).index(), first.index());
+    }
+
+    #[test]
+    fn an_outcome_that_is_never_taken_holds_one_slot_and_no_more() {
+        let mut slots = Slots::default();
+        let forgotten = slots.insert(id(1));
+        slots.finish(id(1), Ok(Response::Empty));
+        for number in 2..1000 {
+            let slot = slots.insert(id(number));
+            slots.finish(id(number), Ok(Response::Empty));
+            assert!(poll(&mut slots, slot).is_ready());
+        }
+        assert_eq!(slots.slots.len(), 2);
+        assert!(slots.pending.is_empty());
+        assert!(!slots.abandon(forgotten));
+    }
+
+    #[test]
+    fn a_burst_is_given_back_when_nothing_is_awaited() {
+        let mut slots = Slots::default();
+        let held: Vec<_> = (1..=1000).map(|number| slots.insert(id(number))).collect();
+        for number in 1..=1000 {
+            slots.finish(id(number), Ok(Response::Empty));
+        }
+        slots.give_back();
+        assert_eq!(slots.slots.len(), 1000);
+        for slot in held {
+            assert!(poll(&mut slots, slot).is_ready());
+        }
+        slots.give_back();
+        assert_eq!(slots.slots.capacity(), 0);
+        let slot = slots.insert(id(1001));
+        slots.finish(id(1001), Ok(Response::Empty));
+        assert!(poll(&mut slots, slot).is_ready());
+    }
+
+    const NOT_SENT: zk_session::Delivery = zk_session::Delivery::NotSent;
+}

@@ -1,0 +1,173 @@
+use core::{
+    fmt,
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::{Context, Poll, Waker, ready},
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+use zk_session::{RequestId, WatchEvent};
+
+use crate::{Call, Error, WatchEnded, shared::Shared};
+
+/// A one-time watch that is armed on the servers: it tells one event, or why it ended without one.
+///
+/// It outlives lost connections, and tells after a reconnect what changed meanwhile, as far as a server can
+/// know: a znode created and deleted again while no connection was up is not told to a watch for its creation.
+///
+/// Dropping it removes it.
+#[must_use = "a watch is removed when it is dropped"]
+pub struct Watch {
+    shared: Arc<Shared>,
+    request: RequestId,
+    outcome: Option<Result<WatchEvent, WatchEnded>>,
+}
+
+impl Watch {
+    /// Waits for the event, or for the watch's end. Once there, the outcome stays: further calls give it again.
+    ///
+    /// Cancel safe: the event is not lost if the returned future is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`WatchEnded`]: why there will be no event.
+    pub async fn changed(&mut self) -> Result<WatchEvent, WatchEnded> {
+        poll_fn(|context| self.poll_changed(context)).await
+    }
+
+    /// The event or the watch's end, once it is there. For those who write futures by hand.
+    ///
+    /// # Errors
+    ///
+    /// [`WatchEnded`]: why there will be no event.
+    pub fn poll_changed(&mut self, context: &mut Context<'_>) -> Poll<Result<WatchEvent, WatchEnded>> {
+        if let Some(outcome) = &self.outcome {
+            return Poll::Ready(outcome.clone());
+        }
+        let outcome = ready!(self.shared.lock().watches.poll(self.request, context));
+        self.outcome = Some(outcome.clone());
+        Poll::Ready(outcome)
+    }
+
+    /// The request that set the watch.
+    pub fn request(&self) -> RequestId {
+        self.request
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if self.outcome.is_some() || !self.shared.lock().watches.forget(self.request) {
+            return;
+        }
+        self.shared.command(|inner, now| inner.session.remove_watch(self.request, now));
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch")
+            .field("request", &self.request)
+            .field("outcome", &self.outcome)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request under way that sets a watch; a future of its answer and the [`Watch`].
+///
+/// Where no answer comes, or the server refuses, no watch is set.
+#[derive(Debug)]
+#[must_use = "dropping it cancels the request and its watch"]
+pub struct WatchCall<T> {
+    // Dropped in this order: the request is cancelled before its watch is removed.
+    call: Call<T>,
+    watch: Option<Watch>,
+}
+
+impl<T> WatchCall<T> {
+    pub(crate) fn new(call: Call<T>, shared: &Arc<Shared>) -> Self {
+        let watch =
+            call.request().map(|request| Watch { shared: Arc::clone(shared), request, outcome: None });
+        Self { call, watch }
+    }
+}
+
+impl<T> Future for WatchCall<T> {
+    type Output = Result<(T, Watch), Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = ready!(Pin::new(&mut self.call).poll(context))?;
+        let watch = self.watch.take().expect("an answered request was accepted, and is polled no more");
+        Poll::Ready(Ok((answer, watch)))
+    }
+}
+
+/// The watches that somebody holds.
+#[derive(Debug, Default)]
+pub(crate) struct Watches {
+    held: BTreeMap<RequestId, Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    /// It is set even if there is no such znode: its creation is what is waited for.
+    on_missing: bool,
+    waker: Option<Waker>,
+    outcome: Option<Result<WatchEvent, WatchEnded>>,
+}
+
+impl Watches {
+    pub(crate) fn hold(&mut self, request: RequestId, on_missing: bool) {
+        self.held.insert(request, Held { on_missing, waker: None, outcome: None });
+    }
+
+    /// The request failed: it has set no watch, but where a missing znode may be watched.
+    pub(crate) fn refused(&mut self, request: RequestId, is_missing: bool) {
+        let is_set = self.held.get(&request).is_some_and(|held| is_missing && held.on_missing);
+        if !is_set {
+            self.held.remove(&request);
+        }
+    }
+
+    pub(crate) fn tell(&mut self, event: WatchEvent) -> Option<Waker> {
+        self.settle(event.request, Ok(event))
+    }
+
+    pub(crate) fn end(&mut self, request: RequestId, reason: WatchEnded) -> Option<Waker> {
+        self.settle(request, Err(reason))
+    }
+
+    pub(crate) fn end_all(&mut self) -> Vec<Waker> {
+        let open = self.held.values_mut().filter(|held| held.outcome.is_none());
+        open.filter_map(|held| {
+            held.outcome = Some(Err(WatchEnded::DriverGone));
+            held.waker.take()
+        })
+        .collect()
+    }
+
+    fn settle(&mut self, request: RequestId, outcome: Result<WatchEvent, WatchEnded>) -> Option<Waker> {
+        let held = self.held.get_mut(&request)?;
+        held.outcome.get_or_insert(outcome);
+        held.waker.take()
+    }
+
+    fn poll(&mut self, request: RequestId, context: &Context<'_>) -> Poll<Result<WatchEvent, WatchEnded>> {
+        let held = self.held.get_mut(&request).expect("a watch is forgotten only when its handle is dropped");
+        match held.outcome.take() {
+            Some(outcome) => {
+                self.held.remove(&request);
+                Poll::Ready(outcome)
+            }
+            None => {
+                held.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Forgets a watch; tells whether the session still has it.
+    fn forget(&mut self, request: RequestId) -> bool {
+        self.held.remove(&request).is_some_and(|held| held.outcome.is_none())
+    }
+}

@@ -1,0 +1,53 @@
+//! What the tests' stories share.
+#![allow(dead_code, reason = "each test uses some of it")]
+
+use core::{future::IntoFuture, time::Duration};
+
+use tokio::time::{Timeout, timeout};
+use zk_harness::Ensemble;
+use zk_tokio::{Client, Connector, SessionEvent, SessionEvents};
+
+/// A future that fails the test if it takes too long: so a hang is a failure, and no test sleeps.
+pub(crate) trait Patient: IntoFuture + Sized {
+    fn patient(self) -> impl Future<Output = Self::Output> + Send
+    where
+        Self::IntoFuture: Send,
+    {
+        let waiting: Timeout<_> = timeout(PATIENCE, self.into_future());
+        async move { waiting.await.expect("it takes longer than a minute") }
+    }
+}
+
+impl<F: IntoFuture> Patient for F {}
+
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) fn standalone() -> Ensemble {
+    Ensemble::standalone().expect("a ZooKeeper server")
+}
+
+pub(crate) fn ensemble() -> Ensemble {
+    Ensemble::start(3).expect("three ZooKeeper servers")
+}
+
+/// A connector with a session timeout of 6 s, so that a dead server is noticed after 4 s.
+pub(crate) fn connector(connect_string: &str) -> Connector {
+    Client::connector(connect_string).unwrap().session_timeout(Duration::from_secs(6)).seed(1)
+}
+
+pub(crate) async fn connect(connect_string: &str) -> (Client, SessionEvents) {
+    connector(connect_string).connect_limit(PATIENCE).connect().patient().await.expect("a session")
+}
+
+/// Reads events up to the first that `is_it` wants.
+pub(crate) async fn event(
+    events: &mut SessionEvents,
+    mut is_it: impl FnMut(&SessionEvent) -> bool,
+) -> SessionEvent {
+    loop {
+        let event = events.next().patient().await.expect("the session goes on");
+        if is_it(&event) {
+            return event;
+        }
+    }
+}
