@@ -14,6 +14,7 @@ use zk_session::{Action, Instant};
 
 use crate::{
     link::{Link, ReadBuffer, Seen},
+    probe::Probe,
     shared::{Inner, Shared, Wakeups},
 };
 
@@ -24,6 +25,7 @@ use crate::{
 pub(crate) struct Driver {
     shared: Arc<Shared>,
     link: Option<Link>,
+    probe: Option<Probe>,
     buffer: ReadBuffer,
     alarm: Alarm,
     wakeups: Wakeups,
@@ -42,16 +44,28 @@ enum Turn {
 impl Driver {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let (buffer, alarm) = (ReadBuffer::new(), Alarm::new());
-        Self { shared, link: None, buffer, alarm, wakeups: Wakeups::default(), has_looked: false }
+        Self {
+            shared,
+            link: None,
+            probe: None,
+            buffer,
+            alarm,
+            wakeups: Wakeups::default(),
+            has_looked: false,
+        }
     }
 
     fn turn(&mut self, context: &mut Context<'_>) -> Turn {
         let seen = self.link.as_mut().map_or(Seen::Nothing, |link| link.poll(context, &mut self.buffer));
+        let probed = self.probe.as_mut().map_or(Poll::Pending, |probe| probe.poll(context));
         let shared = Arc::clone(&self.shared);
         let now = shared.now();
         let mut old_link = None;
         let mut inner = shared.lock();
-        let has_seen = !matches!(seen, Seen::Nothing);
+        let has_seen = !matches!(seen, Seen::Nothing) || probed.is_ready();
+        if let (Poll::Ready(read_write), Some(probe)) = (probed, self.probe.take_if(|_| probed.is_ready())) {
+            inner.session.handle_probed(probe.id, read_write, now);
+        }
         if let Some(link) = &self.link {
             inner.report(link.connection, seen, &self.buffer, now, &mut self.wakeups);
         }
@@ -94,6 +108,10 @@ impl Driver {
                 Action::Connect { connection, server } => {
                     inner.attempt_begun(&server, &mut self.wakeups);
                     *old_link = self.link.replace(Link::dial(connection, server));
+                    has_acted = true;
+                }
+                Action::Probe { probe, server } => {
+                    self.probe = Some(Probe::new(probe, server));
                     has_acted = true;
                 }
                 Action::Disconnect { connection, reason } => {

@@ -112,7 +112,7 @@ impl SessionEvent {
     #[expect(clippy::wildcard_enum_match_arm, reason = "requests and watches have their own handles")]
     pub(crate) fn new(event: Event, inner: &Inner) -> Option<Self> {
         Some(match event {
-            Event::Connected { session_id, negotiated_timeout, read_only, resumed } => Self::Connected {
+            Event::Connected { session_id, negotiated_timeout, read_only, resumed, .. } => Self::Connected {
                 server: inner.server.clone()?,
                 address: inner.address?,
                 session_id,
