@@ -1,5 +1,7 @@
 //! Auth packets and SASL: before everything else, on every connection.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "it looks for one thing among many")]
+
 mod support;
 
 use support::{World, config, data, get_data, sync, watch_data};

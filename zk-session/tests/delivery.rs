@@ -20,7 +20,7 @@ fn stalled() -> World {
 }
 
 fn deliveries(world: &mut World) -> Vec<Delivery> {
-    world.replies().into_iter().filter_map(|reply| reply.result.unwrap_err().delivery()).collect()
+    world.replies().into_iter().filter_map(|reply| reply.result.expect_err("a failure").delivery()).collect()
 }
 
 use Delivery::{MaybeApplied, NotSent};

@@ -8,7 +8,10 @@ use zk_session::{
     zk_proto::{Bytes, BytesMut, ConnectResponse, SessionId, Zxid},
 };
 
-const BEFORE: [(&str, fn() -> World); 10] = [
+/// A state by name, and the way there.
+type Before = (&'static str, fn() -> World);
+
+const BEFORE: [Before; 10] = [
     ("dialling", || World::new(config("a:1,b:2"))),
     ("waiting to dial", || {
         let mut world = World::new(config("a:1"));
@@ -155,7 +158,12 @@ const INPUTS: &[Input] = &[
     ),
     (
         "the same servers",
-        |world| drop(world.command(|session, now| session.update_servers("a:1,b:2".parse().unwrap(), now))),
+        |world| {
+            drop(
+                world
+                    .command(|session, now| session.update_servers("a:1,b:2".parse().expect("servers"), now)),
+            )
+        },
         &[],
     ),
     ("close", |world| world.command(|session, now| session.close(now)), &[(Connecting, Closed)]),
