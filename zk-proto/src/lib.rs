@@ -24,6 +24,8 @@ mod numbers;
 mod op;
 mod path;
 mod proto;
+#[cfg(feature = "proptest")]
+pub mod strategy;
 mod ustring;
 mod value;
 mod vector;
