@@ -10,9 +10,10 @@ use tokio::{
     task::yield_now,
     time::{Sleep, sleep},
 };
-use zk_session::{Action, Instant};
+use zk_session::{Action, Instant, ProbeId};
 
 use crate::{
+    dial::probe,
     link::{Link, ReadBuffer, Seen},
     shared::{Inner, Shared, Wakeups},
 };
@@ -24,11 +25,18 @@ use crate::{
 pub(crate) struct Driver {
     shared: Arc<Shared>,
     link: Option<Link>,
+    probe: Option<Probe>,
     buffer: ReadBuffer,
     alarm: Alarm,
     wakeups: Wakeups,
     /// The runtime was given a chance to see what lies unread, before a late tick.
     has_looked: bool,
+}
+
+/// A question to a server that isn't connected to.
+struct Probe {
+    id: ProbeId,
+    answer: Pin<Box<dyn Future<Output = bool> + Send>>,
 }
 
 /// What a turn leads to.
@@ -42,16 +50,28 @@ enum Turn {
 impl Driver {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let (buffer, alarm) = (ReadBuffer::new(), Alarm::new());
-        Self { shared, link: None, buffer, alarm, wakeups: Wakeups::default(), has_looked: false }
+        Self {
+            shared,
+            link: None,
+            probe: None,
+            buffer,
+            alarm,
+            wakeups: Wakeups::default(),
+            has_looked: false,
+        }
     }
 
     fn turn(&mut self, context: &mut Context<'_>) -> Turn {
         let seen = self.link.as_mut().map_or(Seen::Nothing, |link| link.poll(context, &mut self.buffer));
+        let probed = self.poll_probe(context);
         let shared = Arc::clone(&self.shared);
         let now = shared.now();
         let mut old_link = None;
         let mut inner = shared.lock();
-        let has_seen = !matches!(seen, Seen::Nothing);
+        let has_seen = !matches!(seen, Seen::Nothing) || probed.is_some();
+        if let Some((probe, is_read_write)) = probed {
+            inner.session.handle_probed(probe, is_read_write, now);
+        }
         if let Some(link) = &self.link {
             inner.report(link.connection, seen, &self.buffer, now, &mut self.wakeups);
         }
@@ -79,6 +99,14 @@ impl Driver {
         Turn::Sleep { due: inner.session.poll_timeout() }
     }
 
+    fn poll_probe(&mut self, context: &mut Context<'_>) -> Option<(ProbeId, bool)> {
+        let probe = self.probe.as_mut()?;
+        let Poll::Ready(is_read_write) = probe.answer.as_mut().poll(context) else { return None };
+        let id = probe.id;
+        self.probe = None;
+        Some((id, is_read_write))
+    }
+
     /// Does what the session says; tells whether there is something to write or to dial.
     fn act(&mut self, inner: &mut Inner, old_link: &mut Option<Link>) -> bool {
         let mut has_acted = false;
@@ -94,6 +122,10 @@ impl Driver {
                 Action::Connect { connection, server } => {
                     inner.attempt_begun(&server, &mut self.wakeups);
                     *old_link = self.link.replace(Link::dial(connection, server));
+                    has_acted = true;
+                }
+                Action::Probe { probe: id, server } => {
+                    self.probe = Some(Probe { id, answer: Box::pin(probe(server)) });
                     has_acted = true;
                 }
                 Action::Disconnect { connection, reason } => {
