@@ -148,14 +148,23 @@ impl Jute for ConnectResponse {
             let kind = DecodeErrorKind::TooShort { len, needed: Self::SHORTEST };
             return Err(DecodeError::new(input.position(), kind).within(Self::NAME, ""));
         }
+        let start = input.position();
         let within = |field| move |error: DecodeError| error.within(Self::NAME, field);
-        Ok(Self {
+        let mut response = Self {
             protocol_version: input.int().map_err(within("protocolVersion"))?,
             time_out: input.int().map_err(within("timeOut"))?,
             session_id: SessionId::decode(input).map_err(within("sessionId"))?,
             passwd: input.buffer().map_err(within("passwd"))?,
-            read_only: input.boolean().ok(),
-        })
+            read_only: None,
+        };
+        // What follows a short password is no part of the record.
+        let len = input.position() - start;
+        if len < Self::SHORTEST {
+            let kind = DecodeErrorKind::TooShort { len, needed: Self::SHORTEST };
+            return Err(DecodeError::new(start, kind).within(Self::NAME, ""));
+        }
+        response.read_only = input.boolean().ok();
+        Ok(response)
     }
 
     fn to_value(&self) -> Value {

@@ -51,6 +51,16 @@ macro_rules! records {
                 $crate::Value::Record(alloc::vec![$(($jute_name, $crate::Jute::to_value(&self.$field))),+])
             }
         }
+
+        #[cfg(feature = "proptest")]
+        impl $crate::strategy::Generate for $record {
+            fn strategy() -> proptest::strategy::BoxedStrategy<Self> {
+                use proptest::strategy::Strategy as _;
+
+                let fields = ($(<$type as $crate::strategy::Generate>::strategy(),)+);
+                fields.prop_map(|($($field,)+)| Self { $($field),+ }).boxed()
+            }
+        }
     )+};
 }
 
@@ -97,6 +107,13 @@ macro_rules! wire_number {
         }
 
         jute_newtype!($number: i32);
+
+        #[cfg(feature = "proptest")]
+        impl $crate::strategy::Generate for $number {
+            fn strategy() -> proptest::strategy::BoxedStrategy<Self> {
+                $crate::strategy::known_or_any(Self::KNOWN, Self)
+            }
+        }
     };
 }
 
@@ -177,6 +194,16 @@ macro_rules! bodies {
                     $(Self::$variant(record) => Some($crate::Jute::to_value(record)),)+
                     $(Self::$empty => None,)*
                 }
+            }
+        }
+
+        #[cfg(feature = "proptest")]
+        impl $crate::strategy::Generate for $name {
+            fn strategy() -> proptest::strategy::BoxedStrategy<Self> {
+                use proptest::strategy::Strategy as _;
+
+                let records = [$(<$record as $crate::strategy::Generate>::strategy().prop_map(Self::$variant).boxed(),)+];
+                $crate::strategy::any_of(records.into(), alloc::vec![$(Self::$empty,)*])
             }
         }
     };

@@ -1,7 +1,7 @@
 //! Identities of the auth schemes: each is told to every server that the session comes to, and gets one
 //! outcome (ZooKeeper's `addAuthInfo`).
 
-use alloc::{string::String, vec::Vec};
+use alloc::{collections::VecDeque, string::String, vec::Vec};
 use core::fmt;
 
 use bytes::Bytes;
@@ -66,8 +66,10 @@ impl Identities {
     }
 
     /// How many of them have their packet on the current connection.
-    pub(crate) fn waiting_for(&self, sent: impl Iterator<Item = AuthSent>) -> usize {
-        sent.map(|sent| self.added[sent.index].waiting.len()).sum()
+    pub(crate) fn waiting_for(&self, sent: &VecDeque<AuthSent>) -> usize {
+        let is_sent = |index| sent.iter().any(|sent| sent.index == index);
+        let added = self.added.iter().enumerate().filter(|&(index, _)| is_sent(index));
+        added.map(|(_, added)| added.waiting.len()).sum()
     }
 
     fn place(&mut self, info: AuthInfo) -> usize {

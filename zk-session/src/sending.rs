@@ -85,7 +85,9 @@ impl Session {
             let early = core::mem::take(&mut connection.early_events);
             self.emit(Event::WatchesRestored { from, to: self.identity.last_zxid });
             for (zxid, event, fired) in early {
-                self.tell_watch(zxid, &event, fired);
+                if self.watches.has(fired.owner) {
+                    self.tell_watch(zxid, &event, fired);
+                }
             }
         }
         let Some(connection) = &mut self.connection else { return };

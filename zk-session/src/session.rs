@@ -449,8 +449,8 @@ impl Session {
     /// What the session has done, and holds.
     pub fn stats(&self) -> Stats {
         let in_flight = self.connection.iter().flat_map(|connection| &connection.in_flight);
-        let auths = self.connection.iter().flat_map(|connection| connection.auths.iter().copied());
-        let auths_in_flight = self.identities.waiting_for(auths);
+        let auths = self.connection.as_ref().map(|connection| &connection.auths);
+        let auths_in_flight = auths.map_or(0, |auths| self.identities.waiting_for(auths));
         Stats {
             queued: self.queue.len() + self.identities.waiting() - auths_in_flight,
             queued_bytes: self.queue.bytes(),

@@ -13,7 +13,7 @@ pub enum Timer {
     Connect,
     /// Before the ConnectResponse: the same attempt's deadline. After it: 2T/3 without a byte.
     Read,
-    /// Time to be heard: T/3, at most 10 s, after the last frame that was handed out.
+    /// Time to be heard: T/3 after the last frame that was handed out.
     Ping,
     /// The oldest ping has waited T for its answer: bytes come, but the server doesn't hear us.
     Pong,

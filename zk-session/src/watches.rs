@@ -135,6 +135,10 @@ impl Watches {
         fired
     }
 
+    pub(crate) fn has(&self, owner: RequestId) -> bool {
+        self.by_owner.contains_key(&owner)
+    }
+
     pub(crate) fn has_any_at(&self, path: &Ustring) -> bool {
         self.at(path).next().is_some()
     }

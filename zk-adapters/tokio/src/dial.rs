@@ -8,9 +8,8 @@ use core::{
 use std::{io, vec};
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, lookup_host},
-    time::{Sleep, sleep, timeout},
+    time::{Sleep, sleep},
 };
 use zk_proto::ServerAddr;
 
@@ -28,18 +27,6 @@ pub(crate) async fn dial(server: ServerAddr) -> Result<TcpStream, DialError> {
     }
     let mut race = Race::new(addresses);
     poll_fn(|context| race.poll(context)).await
-}
-
-/// Asks a server whether it is in read-write mode, on a connection of its own. No answer is a no.
-pub(crate) async fn probe(server: ServerAddr) -> bool {
-    let ask = async {
-        let mut stream = dial(server).await.ok()?;
-        stream.write_all(b"isro").await.ok()?;
-        let mut answer = Vec::new();
-        stream.take(MAX_ANSWER).read_to_end(&mut answer).await.ok()?;
-        Some(answer)
-    };
-    timeout(PROBE_LIMIT, ask).await.is_ok_and(|answer| answer.as_deref() == Some(b"rw"))
 }
 
 /// Attempts at several addresses, each begun a little later than the one before.
@@ -114,6 +101,3 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 
 /// How long an address may stay silent before the next one is tried beside it, as in RFC 8305.
 const STAGGER: Duration = Duration::from_millis(250);
-
-const PROBE_LIMIT: Duration = Duration::from_secs(1);
-const MAX_ANSWER: u64 = 16;

@@ -10,11 +10,11 @@ use tokio::{
     task::yield_now,
     time::{Sleep, sleep},
 };
-use zk_session::{Action, Instant, ProbeId};
+use zk_session::{Action, Instant};
 
 use crate::{
-    dial::probe,
     link::{Link, ReadBuffer, Seen},
+    probe::Probe,
     shared::{Inner, Shared, Wakeups},
 };
 
@@ -31,12 +31,6 @@ pub(crate) struct Driver {
     wakeups: Wakeups,
     /// The runtime was given a chance to see what lies unread, before a late tick.
     has_looked: bool,
-}
-
-/// A question to a server that isn't connected to.
-struct Probe {
-    id: ProbeId,
-    answer: Pin<Box<dyn Future<Output = bool> + Send>>,
 }
 
 /// What a turn leads to.
@@ -63,14 +57,14 @@ impl Driver {
 
     fn turn(&mut self, context: &mut Context<'_>) -> Turn {
         let seen = self.link.as_mut().map_or(Seen::Nothing, |link| link.poll(context, &mut self.buffer));
-        let probed = self.poll_probe(context);
+        let probed = self.probe.as_mut().map_or(Poll::Pending, |probe| probe.poll(context));
         let shared = Arc::clone(&self.shared);
         let now = shared.now();
         let mut old_link = None;
         let mut inner = shared.lock();
-        let has_seen = !matches!(seen, Seen::Nothing) || probed.is_some();
-        if let Some((probe, is_read_write)) = probed {
-            inner.session.handle_probed(probe, is_read_write, now);
+        let has_seen = !matches!(seen, Seen::Nothing) || probed.is_ready();
+        if let (Poll::Ready(read_write), Some(probe)) = (probed, self.probe.take_if(|_| probed.is_ready())) {
+            inner.session.handle_probed(probe.id, read_write, now);
         }
         if let Some(link) = &self.link {
             inner.report(link.connection, seen, &self.buffer, now, &mut self.wakeups);
@@ -99,14 +93,6 @@ impl Driver {
         Turn::Sleep { due: inner.session.poll_timeout() }
     }
 
-    fn poll_probe(&mut self, context: &mut Context<'_>) -> Option<(ProbeId, bool)> {
-        let probe = self.probe.as_mut()?;
-        let Poll::Ready(is_read_write) = probe.answer.as_mut().poll(context) else { return None };
-        let id = probe.id;
-        self.probe = None;
-        Some((id, is_read_write))
-    }
-
     /// Does what the session says; tells whether there is something to write or to dial.
     fn act(&mut self, inner: &mut Inner, old_link: &mut Option<Link>) -> bool {
         let mut has_acted = false;
@@ -124,8 +110,8 @@ impl Driver {
                     *old_link = self.link.replace(Link::dial(connection, server));
                     has_acted = true;
                 }
-                Action::Probe { probe: id, server } => {
-                    self.probe = Some(Probe { id, answer: Box::pin(probe(server)) });
+                Action::Probe { probe, server } => {
+                    self.probe = Some(Probe::new(probe, server));
                     has_acted = true;
                 }
                 Action::Disconnect { connection, reason } => {

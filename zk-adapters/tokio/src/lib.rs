@@ -42,6 +42,7 @@ mod driver;
 mod error;
 mod events;
 mod link;
+mod probe;
 mod shared;
 mod slots;
 mod watch;

@@ -1,0 +1,275 @@
+//! What is measured: encoding into a warm buffer, and decoding a frame's payload.
+
+use core::hint::black_box;
+
+use zk_proto::{
+    Bytes, BytesMut, CreateMode, Frame, FrameDecoder, GetChildren2Response, GetDataRequest, GetDataResponse,
+    Jute, Multi, OPEN_ACL_UNSAFE, Op, OpCode, Reader, ReplyHeader, Request, RequestHeader, Response,
+    SetDataRequest, Stat, Vector, encode_reply_frame,
+};
+
+/// One operation on one message.
+pub(crate) trait Case {
+    fn new() -> Self;
+    /// The message's frame, which is what memcpy copies next to it.
+    fn frame(&self) -> &[u8];
+    fn run(&mut self);
+}
+
+/// Calls a macro with all cases.
+macro_rules! for_each_case {
+    ($macro:ident) => {
+        $macro! {
+            DecodeGetData<100>,
+            DecodeGetData<1_048_576>,
+            EncodeGetData<100>,
+            EncodeGetData<1_048_576>,
+            DecodeChildren,
+            EncodeChildren,
+            EncodeCreate,
+            DecodeCreate,
+            EncodeMulti,
+            DecodeMulti,
+            CutFrames
+        }
+    };
+}
+pub(crate) use for_each_case;
+
+fn reply_frame(response: &Response) -> BytesMut {
+    let mut out = BytesMut::new();
+    encode_reply_frame(&ReplyHeader::default(), Some(response), &mut out);
+    out
+}
+
+fn request_frame(request: &Request) -> BytesMut {
+    let mut out = BytesMut::new();
+    request.encode_frame(1, &mut out);
+    out
+}
+
+/// The payload as a session has it: a slice of a stream's buffer.
+fn payload(frame: &[u8]) -> Bytes {
+    let mut decoder = FrameDecoder::new(usize::MAX);
+    decoder.push(frame);
+    match decoder.next() {
+        Ok(Some(Frame::Whole(payload))) => payload,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn decode_reply(op: OpCode, payload: &Bytes) -> (ReplyHeader, Response) {
+    let mut input = Reader::new(payload);
+    let header = ReplyHeader::decode(&mut input).expect("a header");
+    (header, Response::decode(op, &mut input).expect("a reply"))
+}
+
+fn data(len: usize) -> Response {
+    Response::GetData(GetDataResponse { data: Some(Bytes::from(vec![7; len])), stat: Stat::default() })
+}
+
+fn children() -> Response {
+    let names = (0..1000).map(|number| format!("child-{number:010}"));
+    Response::GetChildren2(GetChildren2Response { children: Vector::from_strs(names), stat: Stat::default() })
+}
+
+/// 100 bytes of data.
+fn create() -> Request {
+    let data = Some(Bytes::from_static(&[7; 100]));
+    Request::create("/services/search/instance-", data, OPEN_ACL_UNSAFE, CreateMode::EphemeralSequential)
+}
+
+/// 100 setData.
+fn multi() -> Request {
+    let op = |number| {
+        let data = Some(Bytes::from_static(&[7; 16]));
+        Op::SetData(SetDataRequest { path: format!("/services/{number:04}").into(), data, version: -1 })
+    };
+    Request::Multi(Multi { ops: (0..100).map(op).collect() })
+}
+
+/// A getData reply, decoded.
+pub(crate) struct DecodeGetData<const LEN: usize> {
+    frame: BytesMut,
+    payload: Bytes,
+}
+
+impl<const LEN: usize> Case for DecodeGetData<LEN> {
+    fn new() -> Self {
+        let frame = reply_frame(&data(LEN));
+        Self { payload: payload(&frame), frame }
+    }
+
+    fn frame(&self) -> &[u8] {
+        &self.frame
+    }
+
+    #[inline]
+    fn run(&mut self) {
+        black_box(decode_reply(OpCode::GET_DATA, black_box(&self.payload)));
+    }
+}
+
+/// A getData reply, encoded.
+pub(crate) struct EncodeGetData<const LEN: usize> {
+    frame: BytesMut,
+    response: Response,
+}
+
+impl<const LEN: usize> Case for EncodeGetData<LEN> {
+    fn new() -> Self {
+        let response = data(LEN);
+        Self { frame: reply_frame(&response), response }
+    }
+
+    fn frame(&self) -> &[u8] {
+        &self.frame
+    }
+
+    #[inline]
+    fn run(&mut self) {
+        self.frame.clear();
+        encode_reply_frame(
+            black_box(&ReplyHeader::default()),
+            Some(black_box(&self.response)),
+            &mut self.frame,
+        );
+        black_box(&self.frame);
+    }
+}
+
+/// A getChildren2 reply with 1,000 children, decoded and read.
+pub(crate) struct DecodeChildren {
+    frame: BytesMut,
+    payload: Bytes,
+}
+
+impl Case for DecodeChildren {
+    fn new() -> Self {
+        let frame = reply_frame(&children());
+        Self { payload: payload(&frame), frame }
+    }
+
+    fn frame(&self) -> &[u8] {
+        &self.frame
+    }
+
+    #[inline]
+    fn run(&mut self) {
+        let (_, response) = decode_reply(OpCode::GET_CHILDREN2, black_box(&self.payload));
+        let Response::GetChildren2(reply) = response else { panic!("{response:?}") };
+        reply.children.iter_bytes().for_each(|child| {
+            black_box(child);
+        });
+    }
+}
+
+/// A getChildren2 reply with 1,000 children, encoded.
+pub(crate) struct EncodeChildren {
+    frame: BytesMut,
+    response: Response,
+}
+
+impl Case for EncodeChildren {
+    fn new() -> Self {
+        let response = children();
+        Self { frame: reply_frame(&response), response }
+    }
+
+    fn frame(&self) -> &[u8] {
+        &self.frame
+    }
+
+    #[inline]
+    fn run(&mut self) {
+        self.frame.clear();
+        encode_reply_frame(
+            black_box(&ReplyHeader::default()),
+            Some(black_box(&self.response)),
+            &mut self.frame,
+        );
+        black_box(&self.frame);
+    }
+}
+
+macro_rules! request_cases {
+    ($($encode:ident $decode:ident $request:ident)+) => {$(
+        pub(crate) struct $encode {
+            frame: BytesMut,
+            request: Request,
+        }
+
+        impl Case for $encode {
+                    fn new() -> Self {
+                let request = $request();
+                Self { frame: request_frame(&request), request }
+            }
+
+            fn frame(&self) -> &[u8] {
+                &self.frame
+            }
+
+            #[inline]
+            fn run(&mut self) {
+                self.frame.clear();
+                black_box(&self.request).encode_frame(black_box(1), &mut self.frame);
+                black_box(&self.frame);
+            }
+        }
+
+        pub(crate) struct $decode {
+            frame: BytesMut,
+            payload: Bytes,
+        }
+
+        impl Case for $decode {
+                    fn new() -> Self {
+                let frame = request_frame(&$request());
+                Self { payload: payload(&frame), frame }
+            }
+
+            fn frame(&self) -> &[u8] {
+                &self.frame
+            }
+
+            #[inline]
+            fn run(&mut self) {
+                let mut input = Reader::new(black_box(&self.payload));
+                let header = RequestHeader::decode(&mut input).expect("a header");
+                black_box(Request::decode(header.op, &mut input).expect("a request"));
+            }
+        }
+    )+};
+}
+
+request_cases! {
+    EncodeCreate DecodeCreate create
+    EncodeMulti DecodeMulti multi
+}
+
+/// A stream of 100 small frames, cut.
+pub(crate) struct CutFrames {
+    stream: BytesMut,
+    decoder: FrameDecoder,
+}
+
+impl Case for CutFrames {
+    fn new() -> Self {
+        let request = Request::GetData(GetDataRequest { path: "/services/search".into(), watch: false });
+        let mut stream = BytesMut::new();
+        (0..100).for_each(|xid| request.encode_frame(xid, &mut stream));
+        Self { stream, decoder: FrameDecoder::new(1 << 20) }
+    }
+
+    fn frame(&self) -> &[u8] {
+        &self.stream
+    }
+
+    #[inline]
+    fn run(&mut self) {
+        self.decoder.push(black_box(&self.stream));
+        while let Ok(Some(frame)) = self.decoder.next() {
+            black_box(frame);
+        }
+    }
+}

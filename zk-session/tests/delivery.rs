@@ -1,0 +1,118 @@
+//! What can have reached a server, by what the driver reported.
+
+mod support;
+
+use support::{World, config, millis, sync};
+use zk_session::{
+    Delivery, Instant,
+    zk_proto::{Request, SetDataRequest},
+};
+
+/// A stalled world with three requests of 16 bytes each; the first chunk holds the first one alone.
+fn stalled() -> World {
+    let mut world = World::ready(config("a:1,b:2"));
+    world.takes_at_once = false;
+    for _ in 0..3 {
+        world.submit(sync("/"));
+    }
+    world.events();
+    world
+}
+
+fn deliveries(world: &mut World) -> Vec<Delivery> {
+    world.replies().into_iter().filter_map(|reply| reply.result.expect_err("a failure").delivery()).collect()
+}
+
+use Delivery::{MaybeApplied, NotSent};
+
+/// INV-03, INV-04.
+#[test]
+fn nothing_reported_counts_as_all_taken_and_a_report_counts_as_it_says() {
+    let mut world = stalled();
+    world.cut();
+    assert_eq!(deliveries(&mut world), [MaybeApplied, NotSent, NotSent]);
+
+    let mut world = stalled();
+    world.take(0);
+    world.cut();
+    assert_eq!(deliveries(&mut world), [NotSent, NotSent, NotSent]);
+
+    let mut world = stalled();
+    world.take(1);
+    world.cut();
+    assert_eq!(deliveries(&mut world), [MaybeApplied, NotSent, NotSent]);
+}
+
+#[test]
+fn each_request_of_a_chunk_counts_from_its_first_byte() {
+    for (taken, expected) in [
+        (0, [NotSent, NotSent]),
+        (1, [MaybeApplied, NotSent]),
+        (17, [MaybeApplied, NotSent]),
+        (18, [MaybeApplied, MaybeApplied]),
+        (34, [MaybeApplied, MaybeApplied]),
+    ] {
+        let mut world = stalled();
+        let first = world.wire().outstanding();
+        assert_eq!(first, 17);
+        world.take(17);
+        world.reply(1, 3, Err(zk_session::zk_proto::ErrorCode::NO_NODE));
+        world.events();
+        world.take(taken);
+        world.cut();
+        assert_eq!(deliveries(&mut world), expected, "{taken} bytes taken");
+    }
+}
+
+#[test]
+fn reports_may_come_in_pieces_and_too_large() {
+    let mut world = stalled();
+    for _ in 0..16 {
+        world.take(1);
+        assert_eq!(world.session.stats().in_flight, 1, "the chunk is still outstanding");
+    }
+    world.take(1000);
+    assert_eq!(world.session.stats().in_flight, 3);
+}
+
+#[test]
+fn a_long_frame_leaves_in_slices_and_nothing_overtakes_it() {
+    let mut small = config("a:1,b:2");
+    small.max_send_len = 100;
+    let mut world = World::ready(small);
+    world.takes_at_once = false;
+    let data = Some(vec![7; 1000].into());
+    let set = Request::SetData(SetDataRequest { path: "/a".into(), data, version: -1 });
+    world.submit(set.clone());
+    world.submit(sync("/"));
+    let mut slices = 0;
+    while world.wire().outstanding() > 0 {
+        assert!(world.wire().outstanding() <= 100);
+        world.advance(millis(400));
+        world.pong();
+        let outstanding = world.wire().outstanding();
+        world.take(outstanding);
+        slices += 1;
+    }
+    assert!(slices > 10);
+    let sent = world.sent_requests();
+    assert_eq!(sent[0], set);
+    assert_eq!(sent.iter().filter(|request| **request == sync("/")).count(), 1);
+}
+
+/// INV-62: a report of an earlier connection is nobody's.
+#[test]
+fn what_is_reported_of_an_earlier_connection_changes_nothing() {
+    let mut world = stalled();
+    let old = world.connection();
+    world.cut();
+    world.establish();
+    let before = format!("{:?}", world.session);
+    for now in [Instant::ZERO, world.now] {
+        world.session.handle_sent(old, 17, now);
+        world.session.handle_received(old, &[0; 8], now);
+        world.session.handle_connected(old, now);
+        world.session.handle_disconnected(old, now);
+    }
+    assert_eq!(format!("{:?}", world.session), before);
+}

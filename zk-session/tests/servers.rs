@@ -1,0 +1,229 @@
+//! Read-only servers, changing lists of servers, servers of different versions.
+
+#![expect(clippy::wildcard_enum_match_arm, reason = "it looks for one thing among many")]
+
+mod support;
+
+use support::{SESSION, World, config, data, get_data, millis, sync, watch_data};
+use zk_session::{
+    Action, Config, Delivery, DisconnectReason, Event, Failure, OnLoss, ProbeId, RequestError,
+    RequestOptions, ServerOrder, State, SubmitError, WatchEndReason,
+    zk_proto::{
+        CreateMode, CreateRequest, CreateResponse, ErrorCode, OPEN_ACL_UNSAFE, OpCode, Request, Response,
+        SessionId,
+    },
+};
+
+fn read_only() -> World {
+    let mut may_be = config("a:1,b:2,c:3");
+    may_be.read_only = true;
+    may_be.server_order = ServerOrder::AsListed;
+    let mut world = World::associating(may_be);
+    assert_eq!(world.connect_request().read_only, Some(true));
+    world.accept_as(SessionId(0xfa4e), 9000, true);
+    world
+}
+
+fn probes(world: &World) -> Vec<(ProbeId, String)> {
+    let probes = world.trace.iter().filter_map(|action| match action {
+        Action::Probe { probe, server } => Some((*probe, server.to_string())),
+        _ => None,
+    });
+    probes.collect()
+}
+
+/// INV-26.
+#[test]
+fn a_read_only_session_looks_for_a_read_write_server_and_moves_there() {
+    let mut world = read_only();
+    assert_eq!(world.state(), State::ConnectedReadOnly);
+    assert_eq!(world.session.credentials(), None, "its id is good for nothing elsewhere");
+    let events = world.events();
+    assert!(matches!(events[0], Event::Connected { read_only: true, resumed: false, .. }));
+    world.tick();
+    let (probe, server) = probes(&world)[0].clone();
+    world.command(|session, now| session.handle_probed(probe, true, now));
+    let reason = DisconnectReason::ReadWriteServerFound;
+    assert_eq!(world.events(), [Event::Disconnected { reason }], "no expiry");
+    let Some(Action::Connect { server: next, .. }) = world.trace.last() else { panic!("no attempt") };
+    assert_eq!(next.to_string(), server);
+    world.establish();
+    assert_eq!(world.connect_request().session_id, SessionId(0));
+    world.accept();
+    assert!(matches!(world.events()[0], Event::Connected { session_id: SESSION, resumed: false, .. }));
+}
+
+#[test]
+fn probes_go_round_the_servers_at_doubling_intervals() {
+    let mut world = read_only();
+    let mut at = Vec::new();
+    for _ in 0..4000 {
+        let before = probes(&world).len();
+        world.tick();
+        if probes(&world).len() > before {
+            at.push(world.now);
+        }
+        world.pong();
+        world.now = world.now + millis(50);
+    }
+    let waits: Vec<_> = at.windows(2).map(|pair| (pair[1] - pair[0]).as_millis()).collect();
+    assert_eq!(waits[..6], [200, 400, 800, 1600, 3200, 6400]);
+    assert!(waits.iter().all(|&wait| wait <= 60_050), "{waits:?}");
+    let servers: Vec<_> = probes(&world).into_iter().map(|(_, server)| server).collect();
+    assert_eq!(servers[..3], ["b:2", "c:3", "a:1"]);
+}
+
+#[test]
+fn an_old_probe_or_one_that_found_nothing_moves_nobody() {
+    let mut world = read_only();
+    world.tick();
+    world.advance(millis(250));
+    let first = probes(&world)[0].0;
+    world.command(|session, now| session.handle_probed(first, true, now));
+    let last = probes(&world).last().unwrap().0;
+    world.command(|session, now| session.handle_probed(last, false, now));
+    world.command(|session, now| session.handle_probed(ProbeId::from_number(99), true, now));
+    assert_eq!(world.state(), State::ConnectedReadOnly);
+}
+
+fn moved_to(world: &World) -> Option<String> {
+    world.trace.iter().rev().find_map(|action| match action {
+        Action::Connect { server, .. } => Some(server.to_string()),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_session_whose_server_leaves_the_list_moves_to_a_listed_one() {
+    let mut world = World::ready(config("a:1"));
+    world.command(|session, now| session.update_servers("b:2,c:3".parse().unwrap(), now)).unwrap();
+    assert_eq!(world.events(), [Event::Disconnected { reason: DisconnectReason::Rebalanced }]);
+    world.await_attempt();
+    assert_ne!(moved_to(&world).as_deref(), Some("a:1"));
+    world.establish();
+    assert_eq!(world.connect_request().session_id, SESSION);
+}
+
+#[test]
+fn a_session_whose_server_stays_in_a_list_that_does_not_grow_stays() {
+    let mut world = World::ready(config("a:1,b:2"));
+    let current = moved_to(&world).unwrap();
+    world.command(|session, now| session.update_servers(current.parse().unwrap(), now)).unwrap();
+    assert!(world.session.is_ready());
+}
+
+#[test]
+fn another_chroot_is_refused() {
+    let mut world = World::ready(config("a:1/app"));
+    let error = world.command(|session, now| session.update_servers("b:2/other".parse().unwrap(), now));
+    assert!(matches!(error, Err(SubmitError::InvalidArgument { .. })));
+    assert!(world.session.is_ready());
+}
+
+fn new_session() -> Config {
+    let mut never = config("a:1,b:2");
+    never.on_loss = OnLoss::NewSession;
+    never
+}
+
+#[test]
+fn a_session_that_is_never_resumed_ends_with_its_connection_and_another_begins() {
+    let mut world = World::ready(new_session());
+    let watch = world.submit(watch_data("/a"));
+    world.reply_to(watch, 3, Ok(data(b"x")));
+    let safe = RequestOptions::default().with_retry(zk_session::Retry::WhenSafe);
+    world.submit_with(get_data("/b"), safe);
+    world.events();
+    world.cut();
+    let events = world.events();
+    assert!(
+        matches!(&events[0], Event::Reply(reply) if reply.result.is_err()),
+        "no retry into another session"
+    );
+    let reason = WatchEndReason::SessionEnded;
+    assert_eq!(events[1], Event::WatchEnded { request: watch, path: "/a".into(), reason });
+    assert_eq!(world.session.credentials(), None);
+    world.establish();
+    assert_eq!(world.connect_request().session_id, SessionId(0));
+    world.accept_as(SessionId(7), 9000, false);
+    assert!(matches!(world.events()[0], Event::Connected { epoch: 1, resumed: false, .. }));
+    let old = RequestOptions::default().with_epoch(0);
+    let stale = world.command(|session, now| session.submit(sync("/"), old, now));
+    assert_eq!(stale, Err(SubmitError::StaleEpoch { asked: 0, current: 1 }));
+    world.submit_with(sync("/"), RequestOptions::default().with_epoch(1));
+}
+
+fn create() -> Request {
+    Request::create("/a", None, OPEN_ACL_UNSAFE, CreateMode::Persistent)
+}
+
+fn old_create() -> Request {
+    let Request::Create2(CreateRequest { path, data, acl, flags }) = create() else { panic!() };
+    Request::Create(CreateRequest { path, data, acl, flags })
+}
+
+fn unknown_operation(world: &mut World, xid: i32) {
+    world.reply(xid, -1, Err(ErrorCode::UNIMPLEMENTED));
+}
+
+#[test]
+fn a_create_falls_back_where_the_server_has_no_create2() {
+    let mut world = World::ready(config("a:1"));
+    let first = world.submit(create());
+    assert_eq!(world.sent_requests(), [create()]);
+    unknown_operation(&mut world, 1);
+    let reason = DisconnectReason::UnsupportedOperation { op: OpCode::CREATE2 };
+    assert_eq!(world.events(), [Event::Disconnected { reason }]);
+    world.await_attempt();
+    world.establish();
+    world.accept();
+    assert_eq!(world.sent_requests(), [old_create()]);
+    world.reply_to(first, 3, Ok(Response::Create(CreateResponse { path: "/a".into() })));
+    let [reply] = <[_; 1]>::try_from(world.replies()).unwrap();
+    assert_eq!((reply.request, reply.result.is_ok()), (first, true));
+    // It is remembered.
+    world.submit(create());
+    assert_eq!(world.sent_requests(), [old_create()]);
+}
+
+/// INV-13: it must not run although something before it is lost.
+#[test]
+fn a_create_does_not_fall_back_past_a_request_that_is_lost() {
+    let mut world = World::ready(config("a:1"));
+    world.submit(get_data("/a"));
+    let second = world.submit(create());
+    unknown_operation(&mut world, 2);
+    let [reply] = <[_; 1]>::try_from(world.replies()).unwrap();
+    assert_eq!((reply.request, reply.result.unwrap_err().code()), (second, Some(ErrorCode::UNIMPLEMENTED)));
+}
+
+#[test]
+fn an_operation_that_a_server_does_not_have_is_told_and_not_sent_there_again() {
+    let mut world = World::ready(config("a:1"));
+    let who_am_i = world.submit(Request::WhoAmI);
+    world.sent();
+    unknown_operation(&mut world, 1);
+    assert_eq!(world.error().code(), Some(ErrorCode::UNIMPLEMENTED));
+    world.cut();
+    world.await_attempt();
+    world.establish();
+    world.accept();
+    world.events();
+    world.submit(Request::WhoAmI);
+    assert!(world.sent().is_empty());
+    let failure = Failure::Unsupported { op: OpCode::WHO_AM_I };
+    assert_eq!(world.error(), RequestError::Failed { failure, delivery: Delivery::NotSent });
+    let _ = who_am_i;
+}
+
+#[test]
+fn unimplemented_in_its_turn_is_a_refusal_like_any_other() {
+    let mut world = World::ready(config("a:1"));
+    let mode = CreateMode::PersistentWithTtl(1000);
+    for _ in 0..2 {
+        let request = world.submit(Request::create("/t", None, OPEN_ACL_UNSAFE, mode));
+        assert_eq!(world.sent().len(), 1);
+        world.reply_to(request, 3, Err(ErrorCode::UNIMPLEMENTED));
+        assert_eq!(world.error().code(), Some(ErrorCode::UNIMPLEMENTED));
+    }
+}

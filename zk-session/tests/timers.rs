@@ -1,0 +1,324 @@
+//! Pings, silence, lateness, and everything else that time does.
+
+#![expect(clippy::wildcard_enum_match_arm, reason = "it looks for one thing among many")]
+
+mod support;
+
+use core::time::Duration;
+
+use support::{SESSION, World, config, data, get_data, millis, reply_frame, sync};
+use zk_session::{
+    Action, DisconnectReason, Event, ExpiredBy, ExpiredReason, Expiry, Instant, RequestOptions, State, Timer,
+    zk_proto::{EventType, Request, Response},
+};
+
+fn dropped(world: &mut World) -> Option<DisconnectReason> {
+    world.events().into_iter().find_map(|event| match event {
+        Event::Disconnected { reason } => Some(reason),
+        _ => None,
+    })
+}
+
+/// INV-53: T/3 after the last frame, whatever is in flight.
+#[test]
+fn a_quiet_session_pings_every_third_of_its_timeout() {
+    let mut world = World::ready(config("a:1"));
+    world.submit(get_data("/a"));
+    world.sent();
+    for _ in 0..10 {
+        world.advance(millis(2999));
+        assert!(world.sent().is_empty());
+        world.advance(millis(1));
+        assert_eq!(world.sent_requests(), [Request::Ping]);
+        world.pong();
+    }
+    assert_eq!(world.state(), State::Connected);
+    assert_eq!(world.session.stats().pings, 10);
+}
+
+#[test]
+fn any_frame_puts_the_next_ping_off() {
+    let mut world = World::ready(config("a:1"));
+    for _ in 0..5 {
+        world.advance(millis(2000));
+        world.submit(sync("/"));
+        let xid = world.wire().oldest_unanswered().unwrap();
+        world.reply(xid, 3, Err(zk_session::zk_proto::ErrorCode::NO_NODE));
+    }
+    assert_eq!(world.session.stats().pings, 0);
+}
+
+/// INV-54.
+#[test]
+fn one_ping_waits_behind_a_stalled_socket() {
+    let mut world = World::ready(config("a:1"));
+    world.takes_at_once = false;
+    world.submit(sync("/"));
+    for _ in 0..20 {
+        world.notify(EventType::NODE_CREATED, "/x", 1);
+        world.advance(millis(1000));
+    }
+    let outstanding = world.wire().outstanding();
+    world.sent();
+    world.take(outstanding);
+    assert_eq!(world.sent_requests(), [Request::Ping]);
+}
+
+/// INV-55.
+#[test]
+fn silence_for_two_thirds_of_the_timeout_drops_the_connection() {
+    let mut world = World::ready(config("a:1,b:2"));
+    world.advance(millis(5999));
+    assert_eq!(dropped(&mut world), None);
+    world.advance(millis(1));
+    assert_eq!(dropped(&mut world), Some(DisconnectReason::ReadTimeout));
+    assert_eq!(world.connection().get(), 2);
+}
+
+/// INV-55: a server that talks and doesn't listen.
+#[test]
+fn a_ping_unanswered_for_a_whole_timeout_drops_the_connection() {
+    let mut world = World::ready(config("a:1,b:2"));
+    for _ in 0..24 {
+        world.advance(millis(500));
+        world.notify(EventType::NODE_CREATED, "/x", 1);
+        if world.connection().get() == 2 {
+            break;
+        }
+    }
+    assert_eq!(dropped(&mut world), Some(DisconnectReason::PingTimeout));
+}
+
+/// INV-56.
+#[test]
+fn a_slow_reply_is_borne_and_a_trickle_is_not() {
+    let long = vec![1_u8; 60_000];
+    let body = zk_session::zk_proto::GetDataResponse { data: Some(long.into()), stat: Default::default() };
+    let frame = reply_frame(1, 3, Ok(Response::GetData(body)));
+    let mut world = World::ready(config("a:1,b:2"));
+    let request = world.submit(get_data("/a"));
+    for piece in frame.chunks(600) {
+        world.advance(millis(1000));
+        world.receive(piece);
+    }
+    assert_eq!(world.replies().last().map(|reply| reply.request), Some(request), "after 100 s");
+
+    let mut world = World::ready(config("a:1,b:2"));
+    world.submit(get_data("/a"));
+    world.events();
+    for byte in frame.chunks(1) {
+        world.advance(millis(1000));
+        if world.connection().get() == 2 {
+            break;
+        }
+        world.receive(byte);
+    }
+    assert_eq!(dropped(&mut world), Some(DisconnectReason::SlowFrame));
+}
+
+/// INV-51: late by an hour.
+#[test]
+fn a_late_tick_is_told_and_not_read_as_the_servers_silence() {
+    let mut world = World::ready(config("a:1,b:2"));
+    world.now = world.now + Duration::from_secs(3600);
+    world.tick();
+    let events = world.events();
+    assert_eq!(events, [Event::Late { by: millis(3_600_000 - 3000) }, Event::MayBeExpired]);
+    assert_eq!(world.state(), State::Connected);
+    assert_eq!(world.sent_requests(), [Request::Ping], "one ping, however much was missed");
+    world.pong();
+    world.advance(millis(100));
+    assert_eq!((world.events(), world.state()), (Vec::new(), State::Connected));
+}
+
+#[test]
+fn after_a_late_tick_silence_counts_again() {
+    let mut world = World::ready(config("a:1,b:2"));
+    world.now = world.now + Duration::from_secs(60);
+    world.tick();
+    world.events();
+    world.advance(millis(3000));
+    assert_eq!(dropped(&mut world), Some(DisconnectReason::ReadTimeout));
+}
+
+#[test]
+fn a_late_tick_while_dialling_gives_the_attempt_a_little_longer() {
+    let mut world = World::new(config("a:1,b:2"));
+    world.now = world.now + Duration::from_secs(60);
+    world.tick();
+    assert_eq!(world.connection().get(), 1);
+    world.establish();
+    world.accept();
+    assert!(world.session.is_ready());
+}
+
+/// INV-51: early and repeated ones.
+#[test]
+fn early_and_repeated_ticks_do_nothing() {
+    let mut world = World::ready(config("a:1"));
+    world.advance(millis(3000));
+    world.sent();
+    let (before, trace) = (format!("{:?}", world.session), world.trace.len());
+    for _ in 0..10 {
+        world.tick();
+        world.session.handle_timeout(Instant::ZERO);
+    }
+    assert_eq!((format!("{:?}", world.session), world.trace.len()), (before, trace));
+}
+
+/// INV-50.
+#[test]
+fn time_alone_wakes_an_idle_session_at_most_four_times_in_its_timeout() {
+    let mut world = World::ready(config("a:1"));
+    let mut wakes = 0;
+    let end = world.now + Duration::from_secs(90);
+    while let Some(due) = world.session.poll_timeout().filter(|&due| due <= end) {
+        assert!(due > world.now, "INV-50: the timer moved");
+        world.now = due;
+        world.tick();
+        world.pong();
+        wakes += 1;
+    }
+    assert!(wakes <= 40, "{wakes} in ten timeouts");
+}
+
+/// INV-52.
+#[test]
+fn a_clock_that_runs_back_or_to_its_end_is_borne() {
+    let mut world = World::ready(config("a:1"));
+    world.submit(get_data("/a"));
+    world.now = Instant::ZERO;
+    world.reply(1, 3, Ok(data(b"x")));
+    world.now = Instant::MAX;
+    world.tick();
+    world.tick();
+    world.cut();
+    let options = RequestOptions::default().with_deadline(Instant::MAX + Duration::MAX);
+    world.submit_with(get_data("/a"), options);
+    world.command(|session, now| session.close(now));
+    for _ in 0..10 {
+        world.tick();
+    }
+    assert_eq!(world.state(), State::Closed);
+}
+
+/// INV-29.
+#[test]
+fn that_the_session_may_be_expired_is_told_a_timeout_after_the_last_answered_frame() {
+    let mut world = World::ready(config("a:1,b:2,c:3"));
+    world.advance(millis(3000));
+    world.pong();
+    world.cut();
+    world.events();
+    // The ping was handed out at +3000.
+    for _ in 0..8999 {
+        world.now = world.now + millis(1);
+        world.tick();
+    }
+    assert!(!world.events().contains(&Event::MayBeExpired));
+    world.now = world.now + millis(1);
+    world.tick();
+    assert!(world.events().contains(&Event::MayBeExpired));
+    world.advance(Duration::from_secs(100));
+    assert!(!world.events().contains(&Event::MayBeExpired), "once for an outage");
+    world.await_attempt();
+    world.establish();
+    world.accept();
+    world.cut();
+    world.advance(millis(9000));
+    assert!(world.events().contains(&Event::MayBeExpired), "and again for the next one");
+}
+
+/// INV-29: what we hear doesn't count, what was heard of us does.
+#[test]
+fn events_from_a_server_that_does_not_hear_us_do_not_put_it_off() {
+    let mut world = World::ready(config("a:1"));
+    world.takes_at_once = false;
+    for _ in 0..9 {
+        world.advance(millis(1000));
+        world.notify(EventType::NODE_CREATED, "/x", 1);
+    }
+    assert!(world.events().contains(&Event::MayBeExpired));
+    assert_eq!(world.session.negotiated_timeout(), millis(9000));
+}
+
+/// INV-30.
+#[test]
+fn the_clients_own_expiry_comes_only_where_asked_for_and_says_so() {
+    let mut own = config("a:1,b:2");
+    own.expiry = Expiry::Client;
+    let mut world = World::new(own.clone());
+    world.advance(Duration::from_secs(1000));
+    assert!(!world.state().is_terminal(), "never before a session existed");
+
+    let mut world = World::ready(own);
+    world.cut();
+    world.advance(millis(11_999));
+    assert!(!world.state().is_terminal());
+    world.advance(millis(1));
+    let last = world.events().pop();
+    assert_eq!(last, Some(Event::Expired { by: ExpiredBy::Client, reason: ExpiredReason::Silence }));
+
+    let mut world = World::ready(config("a:1,b:2"));
+    world.cut();
+    world.advance(Duration::from_secs(10_000));
+    assert_eq!(world.state(), State::Connecting, "the servers' verdict, however late");
+}
+
+/// INV-59, INV-60.
+#[test]
+fn after_a_failed_cycle_attempts_are_spaced_and_nothing_is_hidden_by_it() {
+    let mut world = World::new(config("a:1,b:2,c:3"));
+    world.cut();
+    world.cut();
+    assert_eq!(world.session.next_timer().map(|(timer, _)| timer), Some(Timer::Connect));
+    world.cut();
+    let mut spaced = Vec::new();
+    for _ in 0..60 {
+        let (timer, due) = world.session.next_timer().unwrap();
+        assert_eq!(timer, Timer::Backoff);
+        spaced.push(due - world.now);
+        world.now = due;
+        world.tick();
+        world.cut();
+    }
+    assert!(spaced.iter().all(|&wait| (millis(50)..=millis(3000)).contains(&wait)), "{spaced:?}");
+    assert!(spaced.iter().any(|&wait| wait > millis(1000)));
+    let deadline = world.now + millis(1);
+    world.submit_with(get_data("/a"), RequestOptions::default().with_deadline(deadline));
+    assert_eq!(world.session.poll_timeout(), Some(deadline));
+}
+
+/// INV-58.
+#[test]
+fn every_server_gets_its_turn() {
+    let mut world = World::new(config("a:1,b:2,c:3,d:4"));
+    for _ in 0..39 {
+        world.cut();
+        world.await_attempt();
+    }
+    let servers: Vec<_> = world
+        .trace
+        .iter()
+        .filter_map(|action| match action {
+            Action::Connect { server, .. } => Some(server.host.clone()),
+            _ => None,
+        })
+        .collect();
+    for cycle in servers.chunks(4) {
+        assert_eq!(cycle, &servers[..4]);
+    }
+}
+
+#[test]
+fn a_server_that_accepts_and_hangs_up_causes_no_storm() {
+    let mut world = World::new(config("a:1"));
+    let begin = world.now;
+    for _ in 0..50 {
+        world.await_attempt();
+        world.establish();
+        world.accept_as(SESSION, 9000, false);
+        world.cut();
+    }
+    assert!(world.now - begin > Duration::from_secs(10), "{:?}", world.now - begin);
+}
