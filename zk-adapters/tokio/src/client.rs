@@ -3,9 +3,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use zk_proto::{
-    Acl, ConnectStringError, Create2Response, CreateMode, DeleteRequest, ErrorCode, ExistsRequest,
-    GetChildren2Request, GetChildren2Response, GetChildrenRequest, GetDataRequest, GetDataResponse, Request,
-    Response, ServerAddr, SessionId, SetDataRequest, Stat, SyncRequest, Ustring, Vector, Zxid,
+    Acl, ConnectString, ConnectStringError, Create2Response, CreateMode, CreateResponse, DeleteRequest,
+    ErrorCode, ExistsRequest, GetChildren2Request, GetChildren2Response, GetChildrenRequest, GetDataRequest,
+    GetDataResponse, Request, Response, ServerAddr, SessionId, SetDataRequest, Stat, SyncRequest, Ustring,
+    Vector, Zxid,
 };
 use zk_session::{Credentials, Retry, State, Stats};
 
@@ -98,6 +99,19 @@ impl Client {
         Self { handle: Arc::clone(&self.handle), options }
     }
 
+    /// Replaces the servers by those that a connect string names; the chroot stays, and need not be named. Whether the
+    /// session moves to another one at once is drawn so that the clients of an ensemble spread evenly.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::ConnectString`] if it can't be read; [`ConnectError::Refused`] if it names another chroot, or
+    /// the session has ended.
+    pub fn update_servers(&self, connect_string: &str) -> Result<(), ConnectError> {
+        let connect_string: ConnectString = connect_string.parse()?;
+        let updated = self.shared().command(|inner, now| inner.session.update_servers(connect_string, now));
+        updated.map_err(ConnectError::Refused)
+    }
+
     /// Closes the session for all its handles: ends it at the server, and its ephemeral znodes with it. What was
     /// submitted before is done first, as far as that is possible in time (`Config::close_timeout`: 5 s).
     ///
@@ -170,7 +184,7 @@ impl Client {
 /// Requests. Each has the errors of [`Error`]; the codes named are those to expect.
 impl Client {
     /// Creates a znode, and returns its path, which differs from the one asked for if it is sequential, and its
-    /// `Stat` (opcode `create2`, `createContainer` or `createTTL`). Refused with `NODE_EXISTS`, `NO_NODE` (no
+    /// `Stat` (opcode `create2`, `createContainer` or `createTTL`; `create` where a server is too old). Refused with `NODE_EXISTS`, `NO_NODE` (no
     /// parent), `NO_CHILDREN_FOR_EPHEMERALS` or `INVALID_ACL`.
     pub fn create(
         &self,
@@ -178,9 +192,15 @@ impl Client {
         data: impl Into<Bytes>,
         mode: CreateMode,
         acl: Vector<Acl>,
-    ) -> Call<Create2Response> {
+    ) -> Call<Created> {
         let request = Request::create(path, Some(data.into()), acl, mode);
-        self.call(request, |outcome| answer!(outcome, Create2))
+        self.call(request, |outcome| {
+            if let Ok(Response::Create(CreateResponse { path })) = outcome {
+                return Ok(Created { path, stat: None });
+            }
+            let Create2Response { path, stat } = answer!(outcome, Create2)?;
+            Ok(Created { path, stat: Some(stat) })
+        })
     }
 
     /// Deletes a znode, if its data has this version; -1 means any. Refused with `NO_NODE`, `BAD_VERSION` or
@@ -283,6 +303,16 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("state", &self.state()).field("options", &self.options).finish()
     }
+}
+
+/// A znode that was created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Created {
+    /// Its path, with the sequence number if it is sequential.
+    pub path: Ustring,
+    /// Its `Stat`; none if the server is older than 3.5, and doesn't tell it.
+    pub stat: Option<Stat>,
 }
 
 fn exists(path: impl Into<Ustring>, watch: bool) -> Request {

@@ -110,6 +110,9 @@ pub enum ConnectError {
         #[from]
         ConnectStringError,
     ),
+    /// The connect string isn't accepted for this session.
+    #[error(transparent)]
+    Refused(SubmitError),
     /// No server accepted the session in time.
     #[error("no session within {limit:?}{}", List(.failures))]
     TimedOut {

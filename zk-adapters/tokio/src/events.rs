@@ -7,7 +7,7 @@ use core::{
 };
 use std::{collections::VecDeque, sync::Arc};
 
-use zk_proto::{ServerAddr, SessionId, Zxid};
+use zk_proto::{ServerAddr, SessionId, Ustring, Zxid};
 use zk_session::{DisconnectReason, Event, ExpiredBy, ExpiredReason};
 
 use crate::{
@@ -45,6 +45,8 @@ pub enum SessionEvent {
         read_only: bool,
         /// The session existed before; its ephemeral znodes and watches go on.
         resumed: bool,
+        /// Counts the sessions of this client, from 0: more than one only if `Config::on_loss` asks for new ones.
+        epoch: u64,
     },
     /// Watches are armed again, and requests flow.
     Ready,
@@ -72,6 +74,11 @@ pub enum SessionEvent {
     /// The servers have answered nothing for a whole session timeout: the session may have expired. Time to stop
     /// acting as its owner; only a server can tell for certain.
     MayBeExpired,
+    /// A request that was given up has created an ephemeral znode after all: nobody else knows of it.
+    AbandonedCreate {
+        /// The znode.
+        path: Ustring,
+    },
     /// The driver could not run when it was due, for at least a tenth of the session timeout: the runtime was
     /// blocked, or the process was stopped.
     Late {
@@ -112,20 +119,24 @@ impl SessionEvent {
     #[expect(clippy::wildcard_enum_match_arm, reason = "requests and watches have their own handles")]
     pub(crate) fn new(event: Event, inner: &Inner) -> Option<Self> {
         Some(match event {
-            Event::Connected { session_id, negotiated_timeout, read_only, resumed, .. } => Self::Connected {
-                server: inner.server.clone()?,
-                address: inner.address?,
-                session_id,
-                negotiated_timeout,
-                read_only,
-                resumed,
-            },
+            Event::Connected { session_id, negotiated_timeout, read_only, resumed, epoch } => {
+                Self::Connected {
+                    server: inner.server.clone()?,
+                    address: inner.address?,
+                    session_id,
+                    negotiated_timeout,
+                    read_only,
+                    resumed,
+                    epoch,
+                }
+            }
             Event::Ready => Self::Ready,
             Event::Disconnected { reason } => Self::Disconnected { server: inner.server.clone()?, reason },
             Event::AllServersFailed { attempts, last_reason } => {
                 Self::AllServersFailed { attempts, last_reason }
             }
             Event::WatchesRestored { from, to } => Self::WatchesRestored { from, to },
+            Event::AbandonedCreate { path, .. } => Self::AbandonedCreate { path },
             Event::MayBeExpired => Self::MayBeExpired,
             Event::Late { by } => Self::Late { by },
             Event::Expired { by, reason } => Self::Expired { by, reason },

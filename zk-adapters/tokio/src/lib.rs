@@ -50,15 +50,15 @@ mod standing;
 mod watch;
 
 pub use call::Call;
-pub use client::Client;
+pub use client::{Client, Created};
 pub use connector::Connector;
 pub use error::{AddressError, AttemptCause, AttemptFailure, ConnectError, DialError, Error, WatchEnded};
 pub use events::{SessionEnd, SessionEvent, SessionEvents};
 pub use standing::{StandingCall, StandingEvent, StandingWatch};
 pub use watch::{Watch, WatchCall};
 pub use zk_proto::{
-    self, Acl, ConnectString, Create2Response, CreateMode, ErrorCode, EventType, GetChildren2Response,
-    GetDataResponse, OPEN_ACL_UNSAFE, ServerAddr, SessionId, Stat, Ustring, Vector, Zxid,
+    self, Acl, ConnectString, CreateMode, ErrorCode, EventType, GetChildren2Response, GetDataResponse,
+    OPEN_ACL_UNSAFE, ServerAddr, SessionId, Stat, Ustring, Vector, Zxid,
 };
 pub use zk_session::{
     self, Config, Credentials, Delivery, DisconnectReason, Failure, Retry, State, Stats, SubmitError,

@@ -15,11 +15,11 @@ async fn a_znode_is_created_read_changed_listed_and_deleted() {
     let created =
         client.create("/a", "one", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
     assert_eq!(created.path.as_str(), Some("/a"));
-    assert_eq!(created.stat.data_length, 3);
+    assert_eq!(created.stat.as_ref().unwrap().data_length, 3);
 
     let znode = client.get_data("/a").patient().await.unwrap();
     assert_eq!(znode.data.as_deref(), Some(&b"one"[..]));
-    assert_eq!(znode.stat, created.stat);
+    assert_eq!(Some(znode.stat), created.stat);
 
     let changed = client.set_data("/a", "two", 0).patient().await.unwrap();
     assert_eq!(changed.version, 1);
@@ -46,7 +46,7 @@ async fn each_mode_creates_its_kind_of_znode() {
     let create = |path: &'static str, mode| client.create(path, "", mode, OPEN_ACL_UNSAFE).patient();
 
     let ephemeral = create("/e", CreateMode::Ephemeral).await.unwrap();
-    assert_eq!(ephemeral.stat.ephemeral_owner, session_id);
+    assert_eq!(ephemeral.stat.unwrap().ephemeral_owner, session_id);
     let first = create("/s-", CreateMode::PersistentSequential).await.unwrap();
     let second = create("/s-", CreateMode::EphemeralSequential).await.unwrap();
     assert_eq!(first.path.as_str(), Some("/s-0000000001"));
