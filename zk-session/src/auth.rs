@@ -159,7 +159,7 @@ impl Session {
     /// Servers answer auth packets in order, ahead of requests.
     pub(crate) fn on_auth_reply(&mut self, err: ErrorCode) {
         let Some(connection) = &mut self.connection else { return };
-        let Some(sent) = connection.auths.pop_front() else { return };
+        let Some(sent) = connection.auth_answered() else { return };
         self.heard_of(sent.sent_at, false);
         let added = &mut self.identities.added[sent.index];
         added.was_sent = true;

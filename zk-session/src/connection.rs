@@ -4,7 +4,7 @@
 use alloc::{collections::VecDeque, vec::Vec};
 
 use bytes::{Bytes, BytesMut};
-use zk_proto::{ErrorCode, FrameDecoder, OpCode, ReplyHeader, Request, ServerAddr, WatcherEvent, Zxid};
+use zk_proto::{ErrorCode, FrameDecoder, ReplyHeader, Request, ServerAddr, WatcherEvent, Zxid};
 
 use crate::{
     ConnectionId, Instant, RequestId,
@@ -90,9 +90,8 @@ pub(crate) struct InFlight {
 #[derive(Clone, Debug)]
 pub(crate) enum Owner {
     Request(Accepted),
-    /// The request has had its outcome; its reply still takes its turn. Named if it is an ephemeral znode that
-    /// the reply may tell of.
-    Abandoned(Option<(RequestId, OpCode)>),
+    /// The request has had its outcome; its reply still takes its turn, and what it did is still to be noted.
+    Abandoned(Accepted),
     SetWatches(alloc::boxed::Box<Batch>),
     CloseSession,
     Sasl,
@@ -298,13 +297,18 @@ impl Connection {
     /// Takes out the frame that a reply answers: the oldest, or a later one that a server may refuse ahead of
     /// its turn. None if the reply fits nothing.
     pub(crate) fn answered(&mut self, xid: i32, err: ErrorCode) -> Option<(InFlight, Answered)> {
-        if self.in_flight.front()?.xid == xid {
+        let front = self.in_flight.front()?;
+        if front.start >= self.window.handed_out {
+            return None;
+        }
+        if front.xid == xid {
             return self.in_flight.pop_front().map(|frame| (frame, Answered::Oldest));
         }
         if !REFUSED_EARLY.contains(&err) {
             return None;
         }
-        let index = self.in_flight.iter().position(|frame| frame.xid == xid)?;
+        let handed_out = self.window.handed_out;
+        let index = self.in_flight.iter().position(|frame| frame.xid == xid && frame.start < handed_out)?;
         self.in_flight.remove(index).map(|frame| (frame, Answered::Early))
     }
 
@@ -313,6 +317,12 @@ impl Connection {
         let index = self.in_flight.partition_point(|frame| frame.order < id);
         let owner = &mut self.in_flight.get_mut(index)?.owner;
         matches!(owner, Owner::Request(request) if request.id == id).then_some(owner)
+    }
+
+    /// Takes out the oldest auth packet that was handed out.
+    pub(crate) fn auth_answered(&mut self) -> Option<AuthSent> {
+        let handed_out = self.window.handed_out;
+        self.auths.pop_front_if(|sent| sent.start < handed_out)
     }
 
     /// Nothing is in flight, queued or half received: memory that traffic had needed can go.

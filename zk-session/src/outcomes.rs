@@ -84,8 +84,8 @@ impl Session {
         let Some(owner) = self.connection.as_mut().and_then(|connection| connection.find(id)) else {
             return self.give_up_auth(id, failure);
         };
-        if let Owner::Request(accepted) = core::mem::replace(owner, Owner::Abandoned(None)) {
-            *owner = Owner::Abandoned(accepted.creates_ephemeral.then_some((id, accepted.op)));
+        if let Owner::Request(accepted) = owner.clone() {
+            *owner = Owner::Abandoned(accepted.clone());
             self.fail(accepted, failure.clone(), Delivery::MaybeApplied);
         }
     }

@@ -9,8 +9,8 @@ use zk_proto::{
 };
 
 use crate::{
-    Delivery, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, RequestError, RequestId, Session,
-    State, Timer, WatchEndReason,
+    Delivery, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, RequestError, Session, State,
+    Timer, WatchEndReason,
     action::WatchEvent,
     admission,
     connection::{Answered, Growth, Owner},
@@ -140,7 +140,7 @@ impl Session {
         match self.take_answered(header) {
             Some((Owner::Request(accepted), answered)) => self.on_reply(answered, accepted, header, reader),
             Some((Owner::Unwatch, _)) => {}
-            Some((Owner::Abandoned(create), _)) => self.on_abandoned(create, header.err, reader),
+            Some((Owner::Abandoned(given_up), _)) => self.on_abandoned(given_up, header, reader),
             Some((Owner::SetWatches(batch), _)) => self.on_watches_set(&batch, header.err),
             Some((Owner::CloseSession, _)) => {
                 let confirmed = matches!(header.err, ErrorCode::OK | ErrorCode::SESSION_EXPIRED);
@@ -178,8 +178,13 @@ impl Session {
             if matches!(err, ErrorCode::OK | ErrorCode::NO_WATCHER) {
                 self.watches_removed(&remove.path, remove.watcher_type);
             }
-        } else if let Some((path, kind)) = admission::watch_left(request, err).filter(|_| asks_for_watch) {
-            self.watch_added(path, kind, owner, on_wire, zxid);
+        } else if let Some((path, kind)) = admission::watch_left(request, err) {
+            if asks_for_watch {
+                self.watch_added(path, kind, owner, on_wire, zxid);
+            } else if admission::asks_for_watch(request) {
+                // It was given up meanwhile.
+                self.unwatch_at_server(path);
+            }
         }
     }
 
@@ -211,16 +216,24 @@ impl Session {
         Ok(response)
     }
 
-    /// A request that was given up is answered: only an ephemeral znode is worth telling of.
-    fn on_abandoned(&mut self, create: Option<(RequestId, OpCode)>, err: ErrorCode, reader: &mut Reader<'_>) {
-        let Some((request, op)) = create.filter(|_| err == ErrorCode::OK) else { return };
-        let response = Response::decode(op, reader);
+    /// A request that was given up is answered. Nobody waits for it, but it may have removed watches, left one,
+    /// or created an ephemeral znode that nobody knows of.
+    fn on_abandoned(&mut self, mut given_up: Accepted, header: ReplyHeader, reader: &mut Reader<'_>) {
+        self.learn(given_up.op, &header);
+        given_up.asks_for_watch = false;
+        if let Some(request) = given_up.retained.take() {
+            self.note_watches(&given_up, &request, header);
+        }
+        if !given_up.creates_ephemeral || header.err != ErrorCode::OK {
+            return;
+        }
+        let response = Response::decode(given_up.op, reader);
         if let Ok(
             Response::Create(CreateResponse { path }) | Response::Create2(Create2Response { path, .. }),
         ) = response
         {
             let path = self.chroot.client_path(&path);
-            self.emit(Event::AbandonedCreate { request, path });
+            self.emit(Event::AbandonedCreate { request: given_up.id, path });
         }
     }
 

@@ -61,7 +61,6 @@ impl Session {
         connection.rearm = Some(Rearm::new(&self.watches));
         let sent_at = connection.connect_sent_at;
         self.timers.set(Timer::Ping, (sent_at + ping_interval(response.timeout)).max(self.now));
-        self.timers.stop(Timer::MayBeExpired);
         self.heard_of(sent_at, true);
         self.emit(Event::Connected {
             session_id: response.session_id,
@@ -92,7 +91,9 @@ impl Session {
         self.state = State::Connecting;
         if was_connected {
             let held = connection.ready_at.is_some_and(|ready| self.now - ready >= self.third());
-            self.ensemble.connection_lost(held);
+            if reason != DisconnectReason::Rebalanced {
+                self.ensemble.connection_lost(held);
+            }
             self.watches.connection_lost(self.identity.last_zxid);
             let reached = connection.window.reached();
             self.identities.connection_lost(connection.auths.iter().copied(), reached);
@@ -101,7 +102,9 @@ impl Session {
                 self.leave_session();
             }
             self.emit(Event::Disconnected { reason });
-        } else if let Some(attempts) = self.ensemble.attempt_failed() {
+        } else if reason != DisconnectReason::Rebalanced
+            && let Some(attempts) = self.ensemble.attempt_failed()
+        {
             self.emit(Event::AllServersFailed { attempts, last_reason: reason });
         }
         if self.closing && self.identity.session.is_none() {

@@ -22,7 +22,8 @@ impl Session {
         self.emit(Event::WatchEnded { request, path, reason: WatchEndReason::Removed });
     }
 
-    fn unwatch_at_server(&mut self, path: Ustring) {
+    /// Has the server drop what it has for a path that nobody watches.
+    pub(crate) fn unwatch_at_server(&mut self, path: Ustring) {
         if self.watches.has_any_at(&path) || self.is_watch_asked_for_at(&path) {
             return;
         }

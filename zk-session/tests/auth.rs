@@ -226,3 +226,62 @@ fn a_connection_lost_during_the_exchange_is_only_lost() {
     world.cut();
     assert_eq!(world.state(), State::Connecting);
 }
+
+/// INV-53.
+#[test]
+fn a_slow_exchange_does_not_stop_the_pings() {
+    let mut slow = config("a:1,b:2");
+    slow.sasl = Some(Sasl::new(TwoWords { said: 0 }));
+    let mut world = World::associating(slow);
+    world.accept();
+    world.advance(support::millis(4000));
+    challenge(&mut world, Some(b"last"));
+    challenge(&mut world, None);
+    assert!(world.session.is_ready());
+    world.sent();
+    world.advance(support::millis(3000));
+    assert_eq!(world.sent_requests(), [Request::Ping]);
+}
+
+/// INV-47.
+#[test]
+fn the_zxid_of_a_sasl_reply_counts_for_nothing() {
+    let mut world = with_sasl();
+    let token = Some(Bytes::from_static(b"go on"));
+    world.reply(1, 99, Ok(Response::Sasl(SetSaslResponse { token })));
+    assert_eq!(world.session.last_zxid(), zk_session::zk_proto::Zxid(0));
+}
+
+#[test]
+fn a_passing_error_in_the_exchange_costs_the_connection_alone() {
+    let mut world = with_sasl();
+    world.reply(1, 0, Err(ErrorCode::THROTTLED_OP));
+    assert_eq!(world.state(), State::Connecting);
+}
+
+#[test]
+fn an_identity_that_was_cancelled_before_it_was_sent_is_told_to_nobody() {
+    let mut world = World::new(config("a:1"));
+    let id = add(&mut world, "bob:secret");
+    world.command(|session, now| session.cancel(id, now));
+    assert_eq!(world.error().delivery(), Some(Delivery::NotSent));
+    world.establish();
+    world.accept();
+    assert!(auths(&mut world).is_empty());
+    add(&mut world, "bob:secret");
+    assert_eq!(auths(&mut world).len(), 1);
+}
+
+#[test]
+fn an_answer_to_what_was_not_handed_out_is_nobodys() {
+    let mut world = World::ready(config("a:1"));
+    world.takes_at_once = false;
+    world.submit(sync("/"));
+    let id = add(&mut world, "bob:secret");
+    answer_auth(&mut world, ErrorCode::OK);
+    assert!(world.replies().is_empty());
+    let outstanding = world.wire().outstanding();
+    world.take(outstanding);
+    answer_auth(&mut world, ErrorCode::OK);
+    assert_eq!(world.replies()[0].request, id);
+}

@@ -190,3 +190,34 @@ fn any_corrupted_byte_is_contained() {
         }
     }
 }
+
+/// INV-09, INV-66.
+#[test]
+fn an_oversize_reply_to_a_request_that_was_given_up_harms_nobody() {
+    let mut small = config("a:1");
+    small.max_frame_len = 100;
+    let mut world = World::ready(small);
+    let first = world.submit(get_data("/a"));
+    let second = world.submit(get_data("/b"));
+    world.command(|session, now| session.cancel(first, now));
+    world.events();
+    world.receive(&reply_frame(1, 7, Ok(data(&[1; 500]))));
+    world.reply(2, 8, Ok(data(b"b")));
+    let replies = world.replies();
+    assert_eq!((replies.len(), replies[0].request), (1, second));
+}
+
+/// INV-06: its header says all.
+#[test]
+fn an_oversize_refusal_is_a_refusal() {
+    let mut small = config("a:1");
+    small.max_frame_len = 100;
+    let mut world = World::ready(small);
+    world.submit(get_data("/a"));
+    let mut frame = reply_frame(1, 7, Err(ErrorCode::NO_NODE));
+    frame.extend_from_slice(&[0; 200]);
+    let len = u32::try_from(frame.len() - 4).unwrap();
+    frame[..4].copy_from_slice(&len.to_be_bytes());
+    world.receive(&frame);
+    assert_eq!(world.error().code(), Some(ErrorCode::NO_NODE));
+}

@@ -375,3 +375,32 @@ fn a_request_submitted_in_reaction_to_a_loss_waits_for_the_next_connection() {
     assert_eq!(world.session.stats().queued, 1);
     assert_eq!(again.get(), 2);
 }
+
+/// INV-03: on no connection, ever.
+#[test]
+fn a_read_that_was_sent_on_an_earlier_connection_is_not_called_unsent() {
+    let mut world = World::ready(config("a:1,b:2"));
+    let safe = RequestOptions::default().with_retry(Retry::WhenSafe);
+    let request = world.submit_with(get_data("/a"), safe);
+    world.cut();
+    world.events();
+    world.command(|session, now| session.cancel(request, now));
+    assert_eq!(world.error(), failed(Failure::Cancelled, Delivery::MaybeApplied));
+}
+
+/// INV-72: what is queued again is within the limits too.
+#[test]
+fn what_may_have_to_wait_again_counts_against_the_queue() {
+    let mut limits = config("a:1,b:2");
+    limits.max_queued_requests = 3;
+    let mut world = World::ready(limits);
+    let safe = RequestOptions::default().with_retry(Retry::WhenSafe);
+    for _ in 0..3 {
+        world.submit_with(get_data("/a"), safe);
+    }
+    let full = SubmitError::QueueFull { limit_name: "max_queued_requests", limit: 3 };
+    assert_eq!(world.session.submit(get_data("/a"), safe, world.now), Err(full));
+    world.submit(get_data("/never again"));
+    world.cut();
+    assert_eq!(world.session.stats().queued, 3);
+}

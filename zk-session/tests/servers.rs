@@ -227,3 +227,59 @@ fn unimplemented_in_its_turn_is_a_refusal_like_any_other() {
         assert_eq!(world.error().code(), Some(ErrorCode::UNIMPLEMENTED));
     }
 }
+
+#[test]
+fn a_create_that_fell_back_is_asked_for_anew_on_the_next_connection() {
+    let mut world = World::ready(config("a:1"));
+    world.submit(create());
+    unknown_operation(&mut world, 1);
+    world.await_attempt();
+    world.establish();
+    world.accept();
+    let safe = RequestOptions::default().with_retry(zk_session::Retry::WhenSafe);
+    let xid = world.wire().oldest_unanswered().unwrap();
+    world.reply(xid, 3, Ok(Response::Create(CreateResponse { path: "/a".into() })));
+    world.takes_at_once = false;
+    let again = world.submit_with(create(), safe);
+    world.sent();
+    world.take(0);
+    world.cut();
+    world.takes_at_once = true;
+    world.await_attempt();
+    world.establish();
+    world.accept();
+    assert_eq!(world.sent_requests(), [old_create()], "this server is known not to have create2");
+    world.reply_to(again, 4, Ok(Response::Create(CreateResponse { path: "/a".into() })));
+    assert!(world.replies().iter().all(|reply| reply.result.is_ok()));
+}
+
+/// INV-59.
+#[test]
+fn probes_that_find_what_connections_do_not_cause_no_storm() {
+    let mut may_be = config("a:1");
+    may_be.read_only = true;
+    let mut world = World::associating(may_be);
+    let begin = world.now;
+    for _ in 0..30 {
+        world.accept_as(SessionId(0xfa4e), 9000, true);
+        let before = probes(&world).len();
+        while probes(&world).len() == before {
+            world.now = world.session.poll_timeout().unwrap().max(world.now);
+            world.tick();
+            world.pong();
+        }
+        let (probe, _) = probes(&world).pop().unwrap();
+        world.command(|session, now| session.handle_probed(probe, true, now));
+        world.await_attempt();
+        world.establish();
+    }
+    assert!(world.now - begin > core::time::Duration::from_secs(60), "{:?}", world.now - begin);
+}
+
+#[test]
+fn moving_to_other_servers_is_no_failure() {
+    let mut world = World::new(config("a:1"));
+    world.command(|session, now| session.update_servers("b:2".parse().unwrap(), now)).unwrap();
+    assert!(world.events().is_empty());
+    assert_eq!(moved_to(&world).as_deref(), Some("b:2"));
+}

@@ -322,3 +322,43 @@ fn a_server_that_accepts_and_hangs_up_causes_no_storm() {
     }
     assert!(world.now - begin > Duration::from_secs(10), "{:?}", world.now - begin);
 }
+
+/// INV-56, INV-50: a long reply over a slow link, pings unanswered behind it, every tick on time.
+#[test]
+fn a_reply_that_takes_longer_than_the_session_timeout_is_borne() {
+    let long = vec![1_u8; 900_000];
+    let body = zk_session::zk_proto::GetDataResponse { data: Some(long.into()), stat: Default::default() };
+    let mut stream = reply_frame(1, 3, Ok(Response::GetData(body)));
+    for _ in 0..9 {
+        stream.extend_from_slice(&reply_frame(-2, 0, Ok(Response::Empty)));
+    }
+    let mut world = World::associating(config("a:1,b:2"));
+    world.accept_as(SESSION, 4000, false);
+    world.submit(get_data("/a"));
+    world.events();
+    for piece in stream.chunks(10_000) {
+        world.advance(millis(100));
+        assert!(world.session.poll_timeout().is_some_and(|due| due > world.now));
+        world.receive(piece);
+    }
+    let events = world.events();
+    assert!(
+        !events.iter().any(|event| matches!(event, Event::Late { .. } | Event::Disconnected { .. })),
+        "{events:?}"
+    );
+    assert_eq!(world.session.stats().in_flight, 0);
+}
+
+/// INV-51: what lies unread is fed first, even by a driver that ticks twice.
+#[test]
+fn a_ping_that_was_out_before_a_long_sleep_is_excused_too() {
+    let mut world = World::ready(config("a:1,b:2"));
+    world.advance(millis(3000));
+    world.now = world.now + Duration::from_secs(3600);
+    world.tick();
+    assert!(world.session.poll_timeout().is_some_and(|due| due > world.now), "{:?}", world.session);
+    world.tick();
+    world.pong();
+    world.pong();
+    assert_eq!(world.state(), State::Connected);
+}

@@ -412,3 +412,95 @@ fn a_child_watch_under_a_recursive_one_of_its_path_comes_behind_it() {
     reconnect(&mut world);
     assert_eq!(world.sent_requests(), [persistent(3, &[], &["/a"]), one_time(3, &[], &[], &["/a"])]);
 }
+
+/// INV-33, INV-40: the persistent watch that was to hear for it is gone before its reply.
+#[test]
+fn a_one_time_watch_whose_cover_is_gone_is_armed_by_itself() {
+    let mut world = World::ready(config("a:1,b:2"));
+    let standing = watch(&mut world, add_watch("/a", AddWatchMode::PERSISTENT), 3, Ok(added()));
+    world.cut();
+    let once = world.submit(watch_data("/a"));
+    world.command(|session, now| session.remove_watch(standing, now));
+    world.establish();
+    world.accept();
+    assert_eq!(world.sent_requests(), [get_data("/a")]);
+    world.reply_to(once, 5, Ok(data(b"x")));
+    assert_eq!(world.sent_requests(), [one_time(5, &["/a"], &[], &[])]);
+
+    let mut world = World::ready(config("a:1"));
+    watch(&mut world, add_watch("/a", AddWatchMode::PERSISTENT), 3, Ok(added()));
+    let remove = RemoveWatchesRequest { path: "/a".into(), watcher_type: WatcherType::ANY };
+    let removal = world.submit(Request::RemoveWatches(remove));
+    let once = world.submit(watch_data("/a"));
+    world.reply_to(removal, 4, Ok(Response::Empty));
+    world.sent();
+    world.reply_to(once, 5, Ok(data(b"x")));
+    assert_eq!(world.sent_requests(), [one_time(5, &["/a"], &[], &[])]);
+}
+
+/// Servers before 3.9 take the later one-time watch for the persistent one's end.
+#[test]
+fn a_persistent_watch_is_armed_again_behind_a_one_time_watch_that_overtook_its_answer() {
+    let mut world = World::ready(config("a:1"));
+    let standing = world.submit(add_watch("/a", AddWatchMode::PERSISTENT));
+    let once = world.submit(watch_data("/a"));
+    world.sent();
+    world.reply_to(standing, 3, Ok(added()));
+    world.reply_to(once, 3, Ok(data(b"x")));
+    assert_eq!(world.sent_requests(), [persistent(3, &["/a"], &[])]);
+}
+
+/// INV-37.
+#[test]
+fn an_event_of_a_live_watch_is_not_held_behind_newer_replies() {
+    let mut world = World::ready(config("a:1"));
+    let standing = watch(&mut world, add_watch("/a", AddWatchMode::PERSISTENT), 3, Ok(added()));
+    watch(&mut world, watch_exists("/a"), 3, Ok(stat()));
+    let remove = RemoveWatchesRequest { path: "/a".into(), watcher_type: WatcherType::DATA };
+    let removal = world.submit(Request::RemoveWatches(remove));
+    let read = world.submit(get_data("/a"));
+    world.reply_to(removal, 5, Ok(Response::Empty));
+    world.events();
+    world.notify(EventType::NODE_DATA_CHANGED, "/a", 6);
+    world.reply_to(read, 6, Ok(data(b"x")));
+    let events = world.events();
+    assert!(matches!(&events[0], Event::Watch(event) if event.request == standing), "{events:?}");
+}
+
+/// INV-40, INV-46.
+#[test]
+fn what_comes_after_an_unknown_event_is_not_lost() {
+    let (mut world, _) = World::with_watch(config("a:1,b:2"), "/a");
+    world.notify(EventType(99), "/a", 6);
+    let later = world.submit(get_data("/b"));
+    world.reply_to(later, 50, Ok(data(b"x")));
+    world.sent();
+    reconnect(&mut world);
+    assert_eq!(world.sent_requests(), [one_time(5, &["/a"], &[], &[])]);
+}
+
+/// INV-43.
+#[test]
+fn a_removal_that_was_given_up_removes_all_the_same() {
+    let (mut world, owner) = World::with_watch(config("a:1"), "/a");
+    let remove = RemoveWatchesRequest { path: "/a".into(), watcher_type: WatcherType::ANY };
+    let removal = world.submit(Request::RemoveWatches(remove));
+    world.command(|session, now| session.cancel(removal, now));
+    world.events();
+    let xid = world.wire().oldest_unanswered().unwrap();
+    world.reply(xid, 6, Ok(Response::Empty));
+    let reason = WatchEndReason::Removed;
+    assert_eq!(world.events(), [Event::WatchEnded { request: owner, path: "/a".into(), reason }]);
+}
+
+#[test]
+fn a_watch_that_was_given_up_before_its_answer_is_removed_at_the_server() {
+    let mut world = World::ready(config("a:1"));
+    let standing = world.submit(add_watch("/a", AddWatchMode::PERSISTENT_RECURSIVE));
+    world.command(|session, now| session.cancel(standing, now));
+    world.sent();
+    world.reply(1, 3, Ok(added()));
+    let remove = RemoveWatchesRequest { path: "/a".into(), watcher_type: WatcherType::ANY };
+    assert_eq!(world.sent_requests(), [Request::RemoveWatches(remove)]);
+    assert_eq!(world.session.stats().watches, 0);
+}
