@@ -101,3 +101,50 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 
 /// How long an address may stay silent before the next one is tried beside it, as in RFC 8305.
 const STAGGER: Duration = Duration::from_millis(250);
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    async fn run(addresses: Vec<SocketAddr>) -> Result<TcpStream, DialError> {
+        let mut race = Race::new(addresses);
+        let winner = poll_fn(|context| race.poll(context));
+        timeout(Duration::from_secs(20), winner).await.expect("a silent address doesn't use up the time")
+    }
+
+    fn dead() -> SocketAddr {
+        // It is nobody's any more.
+        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_next_address_is_tried_when_one_refuses_and_when_one_is_silent() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        let silent = "192.0.2.1:2181".parse().unwrap();
+        let stream = run(vec![dead(), silent, dead(), address]).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), address);
+        assert!(stream.nodelay().unwrap());
+    }
+
+    #[tokio::test]
+    async fn the_failure_names_every_address() {
+        let addresses = vec![dead(), dead()];
+        let DialError::Addresses(errors) = run(addresses.clone()).await.unwrap_err() else {
+            panic!("both refuse")
+        };
+        assert_eq!(errors.iter().map(|error| error.address).collect::<Vec<_>>(), addresses);
+    }
+
+    #[tokio::test]
+    async fn an_address_is_resolved_from_its_name() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        let stream = dial(ServerAddr { host: "localhost".to_owned(), port: address.port() }).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), address);
+    }
+}
