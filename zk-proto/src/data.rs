@@ -19,6 +19,19 @@ records! {
         id: Id = "Id" "id",
     }
 
+    /// One identity of a connection, in the reply to whoAmI. Since 3.7.0.
+    #[derive(Debug)]
+    ClientInfo = "ClientInfo" {
+        /// The scheme by which the connection got it.
+        auth_scheme: Ustring = "ustring" "authScheme",
+        /// The user's name; empty if the scheme gives none.
+        user: Ustring = "ustring" "user",
+    }
+}
+
+records! {
+    fixed:
+
     /// What a server knows of a znode besides its data and children. 68 bytes on the wire.
     #[derive(Copy, Debug)]
     Stat = "Stat" {
@@ -44,15 +57,6 @@ records! {
         num_children: i32 = "int" "numChildren",
         /// The transaction that last created or deleted a child; before that, the znode's own creation.
         pzxid: Zxid = "long" "pzxid",
-    }
-
-    /// One identity of a connection, in the reply to whoAmI. Since 3.7.0.
-    #[derive(Debug)]
-    ClientInfo = "ClientInfo" {
-        /// The scheme by which the connection got it.
-        auth_scheme: Ustring = "ustring" "authScheme",
-        /// The user's name; empty if the scheme gives none.
-        user: Ustring = "ustring" "user",
     }
 }
 

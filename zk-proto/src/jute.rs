@@ -206,6 +206,62 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// A value that always has the same length, read and written at a place that is long enough.
+pub(crate) trait Fixed: Sized {
+    /// Writes to the beginning, and returns what follows.
+    fn write(self, wire: &mut [u8]) -> &mut [u8];
+
+    /// Reads from the beginning, and returns what follows too.
+    fn read(wire: &[u8]) -> (Self, &[u8]);
+}
+
+impl Fixed for i32 {
+    #[inline]
+    fn write(self, wire: &mut [u8]) -> &mut [u8] {
+        let (place, rest) = wire.split_first_chunk_mut().expect(LONG_ENOUGH);
+        *place = self.to_be_bytes();
+        rest
+    }
+
+    #[inline]
+    fn read(wire: &[u8]) -> (Self, &[u8]) {
+        let (bytes, rest) = wire.split_first_chunk().expect(LONG_ENOUGH);
+        (Self::from_be_bytes(*bytes), rest)
+    }
+}
+
+impl Fixed for i64 {
+    #[inline]
+    fn write(self, wire: &mut [u8]) -> &mut [u8] {
+        let (place, rest) = wire.split_first_chunk_mut().expect(LONG_ENOUGH);
+        *place = self.to_be_bytes();
+        rest
+    }
+
+    #[inline]
+    fn read(wire: &[u8]) -> (Self, &[u8]) {
+        let (bytes, rest) = wire.split_first_chunk().expect(LONG_ENOUGH);
+        (Self::from_be_bytes(*bytes), rest)
+    }
+}
+
+impl Fixed for bool {
+    #[inline]
+    fn write(self, wire: &mut [u8]) -> &mut [u8] {
+        let (place, rest) = wire.split_first_mut().expect(LONG_ENOUGH);
+        *place = u8::from(self);
+        rest
+    }
+
+    #[inline]
+    fn read(wire: &[u8]) -> (Self, &[u8]) {
+        let (byte, rest) = wire.split_first().expect(LONG_ENOUGH);
+        (*byte != 0, rest)
+    }
+}
+
+const LONG_ENOUGH: &str = "a fixed record's array is as long as its fields";
+
 impl Jute for i32 {
     const MIN_LEN: usize = 4;
 
@@ -309,7 +365,12 @@ impl Jute for Option<Bytes> {
 /// Appends the length of a string, buffer or frame, or the count of a vector.
 #[inline]
 pub(crate) fn put_length(out: &mut BytesMut, len: usize) {
-    out.put_i32(i32::try_from(len).expect("jute has lengths of 31 bits"));
+    out.put_i32(wire_length(len));
+}
+
+#[inline]
+pub(crate) fn wire_length(len: usize) -> i32 {
+    i32::try_from(len).expect("jute has lengths of 31 bits")
 }
 
 /// The length or count that means null.

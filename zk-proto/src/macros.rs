@@ -1,13 +1,44 @@
 //! The two macros in which the protocol's tables are written.
 
-/// Declares records: the struct, its codec and its `FIELDS` from one list that reads like `zookeeper.jute`.
+/// Declares records: the struct, its codec and its `FIELDS` from one list that reads like `zookeeper.jute`. Records of numbers only
+/// are declared after `fixed:`; they are read and written in one piece.
 macro_rules! records {
-    ($(
+    (fixed: $(
         $(#[$meta:meta])*
         $record:ident = $name:literal {
             $($(#[$field_meta:meta])* $field:ident: $type:ty = $jute_type:literal $jute_name:literal,)+
         }
     )+) => {$(
+        records!(@declare $(#[$meta])* $record $name { $($(#[$field_meta])* $field: $type = $jute_type $jute_name,)+ });
+
+        impl $crate::Jute for $record {
+            records!(@common $record $name { $($field: $type = $jute_name,)+ });
+
+            #[inline]
+            fn encode(&self, out: &mut $crate::BytesMut) {
+                let mut wire = [0; <$record as $crate::Jute>::MIN_LEN];
+                let mut rest = &mut wire[..];
+                $(rest = $crate::jute::Fixed::write(self.$field, rest);)+
+                debug_assert!(rest.is_empty());
+                bytes::BufMut::put_slice(out, &wire);
+            }
+
+            #[inline]
+            fn decode(input: &mut $crate::Reader<'_>) -> Result<Self, $crate::DecodeError> {
+                let Ok(wire) = input.array::<{ <$record as $crate::Jute>::MIN_LEN }>() else {
+                    return Self::skip(input).map(|()| unreachable!("too short for all fields is too short for one"));
+                };
+                let rest = &wire[..];
+                $(let ($field, rest) = <$type as $crate::jute::Fixed>::read(rest);)+
+                debug_assert!(rest.is_empty());
+                Ok(Self { $($field),+ })
+            }
+        }
+    )+};
+
+    (@declare $(#[$meta:meta])* $record:ident $name:literal {
+        $($(#[$field_meta:meta])* $field:ident: $type:ty = $jute_type:literal $jute_name:literal,)+
+    }) => {
         $(#[$meta])*
         #[derive(Clone, PartialEq, Eq, Hash, Default)]
         pub struct $record {
@@ -20,17 +51,50 @@ macro_rules! records {
                 &[$($crate::Field { name: $jute_name, jute_type: $jute_type }),+];
         }
 
+        #[cfg(feature = "proptest")]
+        impl $crate::strategy::Generate for $record {
+            fn strategy() -> proptest::strategy::BoxedStrategy<Self> {
+                use proptest::strategy::Strategy as _;
+
+                let fields = ($(<$type as $crate::strategy::Generate>::strategy(),)+);
+                fields.prop_map(|($($field,)+)| Self { $($field),+ }).boxed()
+            }
+        }
+    };
+
+    (@common $record:ident $name:literal { $($field:ident: $type:ty = $jute_name:literal,)+ }) => {
+        const MIN_LEN: usize = 0 $(+ <$type as $crate::Jute>::MIN_LEN)+;
+
+        #[inline]
+        fn encoded_len(&self) -> usize {
+            0 $(+ $crate::Jute::encoded_len(&self.$field))+
+        }
+
+        #[inline]
+        fn skip(input: &mut $crate::Reader<'_>) -> Result<(), $crate::DecodeError> {
+            $(<$type as $crate::Jute>::skip(input).map_err(|error| error.within($name, $jute_name))?;)+
+            Ok(())
+        }
+
+        fn to_value(&self) -> $crate::Value {
+            $crate::Value::Record(alloc::vec![$(($jute_name, $crate::Jute::to_value(&self.$field))),+])
+        }
+    };
+
+    ($(
+        $(#[$meta:meta])*
+        $record:ident = $name:literal {
+            $($(#[$field_meta:meta])* $field:ident: $type:ty = $jute_type:literal $jute_name:literal,)+
+        }
+    )+) => {$(
+        records!(@declare $(#[$meta])* $record $name { $($(#[$field_meta])* $field: $type = $jute_type $jute_name,)+ });
+
         impl $crate::Jute for $record {
-            const MIN_LEN: usize = 0 $(+ <$type as $crate::Jute>::MIN_LEN)+;
+            records!(@common $record $name { $($field: $type = $jute_name,)+ });
 
             #[inline]
             fn encode(&self, out: &mut $crate::BytesMut) {
                 $($crate::Jute::encode(&self.$field, out);)+
-            }
-
-            #[inline]
-            fn encoded_len(&self) -> usize {
-                0 $(+ $crate::Jute::encoded_len(&self.$field))+
             }
 
             #[inline]
@@ -39,26 +103,6 @@ macro_rules! records {
                     $($field: <$type as $crate::Jute>::decode(input)
                         .map_err(|error| error.within($name, $jute_name))?,)+
                 })
-            }
-
-            #[inline]
-            fn skip(input: &mut $crate::Reader<'_>) -> Result<(), $crate::DecodeError> {
-                $(<$type as $crate::Jute>::skip(input).map_err(|error| error.within($name, $jute_name))?;)+
-                Ok(())
-            }
-
-            fn to_value(&self) -> $crate::Value {
-                $crate::Value::Record(alloc::vec![$(($jute_name, $crate::Jute::to_value(&self.$field))),+])
-            }
-        }
-
-        #[cfg(feature = "proptest")]
-        impl $crate::strategy::Generate for $record {
-            fn strategy() -> proptest::strategy::BoxedStrategy<Self> {
-                use proptest::strategy::Strategy as _;
-
-                let fields = ($(<$type as $crate::strategy::Generate>::strategy(),)+);
-                fields.prop_map(|($($field,)+)| Self { $($field),+ }).boxed()
             }
         }
     )+};
@@ -140,6 +184,19 @@ macro_rules! jute_newtype {
 
             fn to_value(&self) -> $crate::Value {
                 $crate::Jute::to_value(&self.0)
+            }
+        }
+
+        impl $crate::jute::Fixed for $newtype {
+            #[inline]
+            fn write(self, wire: &mut [u8]) -> &mut [u8] {
+                $crate::jute::Fixed::write(self.0, wire)
+            }
+
+            #[inline]
+            fn read(wire: &[u8]) -> (Self, &[u8]) {
+                let (inner, rest) = <$inner as $crate::jute::Fixed>::read(wire);
+                (Self(inner), rest)
             }
         }
     };

@@ -1,6 +1,6 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::jute::put_length;
+use crate::jute::{Fixed as _, put_length, wire_length};
 use crate::{
     Acl, AddWatchRequest, AuthPacket, CheckVersionRequest, CheckWatchesRequest, Create2Response, CreateMode,
     CreateRequest, CreateResponse, CreateTtlRequest, DecodeError, DecodeErrorKind, DeleteRequest, ErrorCode,
@@ -235,9 +235,10 @@ impl Request {
     pub fn encode_frame(&self, xid: i32, out: &mut BytesMut) {
         let len = RequestHeader::MIN_LEN + self.encoded_len();
         out.reserve(4 + len);
-        put_length(out, len);
-        out.put_i32(xid);
-        out.put_i32(self.op_code().0);
+        let mut head = [0; 4 + RequestHeader::MIN_LEN];
+        let rest = wire_length(len).write(&mut head);
+        self.op_code().write(xid.write(rest));
+        out.put_slice(&head);
         self.encode(out);
     }
 

@@ -8,6 +8,8 @@ use crate::{
 };
 
 records! {
+    fixed:
+
     /// What every request begins with. 8 bytes on the wire.
     #[derive(Copy, Debug)]
     RequestHeader = "RequestHeader" {
@@ -39,6 +41,9 @@ records! {
         err: ErrorCode = "int" "err",
     }
 
+}
+
+records! {
     /// Request of create, create2 and createContainer: a new znode.
     #[derive(Debug)]
     CreateRequest = "CreateRequest" {

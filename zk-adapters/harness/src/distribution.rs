@@ -57,8 +57,8 @@ impl Distribution {
             let looked_at = format!("ZOOKEEPER_HOME is not set, and there is no {}", missing.display());
             return Err(StartError::NoDistribution { looked_at });
         }
-        // The jar is a link to one with the version in its name.
-        let version = fs::canonicalize(&jars[0]).ok().as_deref().and_then(version_of);
+        // A link beside the jar has the version in its name.
+        let version = version_in(Path::new(DEBIAN_FOLDER));
         let class_path = jars.map(|jar| jar.display().to_string()).join(":");
         Ok(Self { class_path, version, java: java() })
     }

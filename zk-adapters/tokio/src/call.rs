@@ -8,7 +8,7 @@ use core::{
 use std::sync::Arc;
 
 use zk_proto::{Request, Response};
-use zk_session::{RequestId, RequestOptions};
+use zk_session::{Instant, RequestId, RequestOptions};
 
 use crate::{
     Error,
@@ -43,11 +43,20 @@ impl<T> Call<T> {
         read: fn(Result<Response, Error>) -> Result<T, Error>,
         accepted: impl FnOnce(&mut Inner, RequestId),
     ) -> Self {
-        let state = shared.command(|inner, now| match inner.submit(request, options.at(now), now) {
-            Ok((request, slot)) => {
-                accepted(inner, request);
-                State::UnderWay { request, slot }
-            }
+        Self::begin(shared, read, |inner, now| {
+            let (request, slot) = inner.submit(request, options.at(now), now)?;
+            accepted(inner, request);
+            Ok((request, slot))
+        })
+    }
+
+    pub(crate) fn begin(
+        shared: &Arc<Shared>,
+        read: fn(Result<Response, Error>) -> Result<T, Error>,
+        submit: impl FnOnce(&mut Inner, Instant) -> Result<(RequestId, SlotId), Error>,
+    ) -> Self {
+        let state = shared.command(|inner, now| match submit(inner, now) {
+            Ok((request, slot)) => State::UnderWay { request, slot },
             Err(error) => State::Refused(error),
         });
         Self { shared: Arc::clone(shared), state, read }

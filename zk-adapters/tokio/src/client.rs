@@ -11,7 +11,7 @@ use zk_proto::{
 use zk_session::{Credentials, Retry, State, Stats};
 
 use crate::{
-    AttemptFailure, Call, ConnectError, Connector, Error, SessionEnd, SessionEvents, WatchCall,
+    AttemptFailure, Call, ConnectError, Connector, Error, SessionEnd, SessionEvents, StandingCall, WatchCall,
     call::CallOptions,
     shared::{Inner, Shared},
 };
@@ -132,7 +132,7 @@ impl Client {
         self.shared().wait_for(look).await
     }
 
-    fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.handle.shared
     }
 }
@@ -268,8 +268,18 @@ impl Client {
         self.call(request, |outcome| outcome)
     }
 
-    fn call<T>(&self, request: Request, read: fn(Result<Response, Error>) -> Result<T, Error>) -> Call<T> {
+    pub(crate) fn call<T>(
+        &self,
+        request: Request,
+        read: fn(Result<Response, Error>) -> Result<T, Error>,
+    ) -> Call<T> {
         Call::submit(self.shared(), request, self.options, read, |_, _| {})
+    }
+
+    pub(crate) fn standing_call(&self, request: Request) -> StandingCall {
+        let read = |outcome| answer!(outcome, AddWatch);
+        let accepted = |inner: &mut Inner, request| inner.standing.hold(request);
+        StandingCall::new(Call::submit(self.shared(), request, self.options, read, accepted), self.shared())
     }
 
     fn watch_call<T>(

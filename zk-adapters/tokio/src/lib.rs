@@ -42,9 +42,11 @@ mod driver;
 mod error;
 mod events;
 mod link;
+mod operations;
 mod probe;
 mod shared;
 mod slots;
+mod standing;
 mod watch;
 
 pub use call::Call;
@@ -52,6 +54,7 @@ pub use client::{Client, Created};
 pub use connector::Connector;
 pub use error::{AddressError, AttemptCause, AttemptFailure, ConnectError, DialError, Error, WatchEnded};
 pub use events::{SessionEnd, SessionEvent, SessionEvents};
+pub use standing::{StandingCall, StandingEvent, StandingWatch};
 pub use watch::{Watch, WatchCall};
 pub use zk_proto::{
     self, Acl, ConnectString, CreateMode, ErrorCode, EventType, GetChildren2Response, GetDataResponse,

@@ -7,15 +7,16 @@ use std::{
 use tokio::sync::Notify;
 use zk_proto::{ErrorCode, Request, ServerAddr};
 use zk_session::{
-    ConnectionId, Delivery, DisconnectReason, Epoch, Event, Instant, Reply, RequestId, RequestOptions,
-    Session, WatchEvent,
+    AuthInfo, ConnectionId, Delivery, DisconnectReason, Epoch, Event, Instant, Reply, RequestId,
+    RequestOptions, Session, WatchEvent,
 };
 
 use crate::{
-    AttemptCause, AttemptFailure, Error, SessionEnd, SessionEvent,
+    AttemptCause, AttemptFailure, Error, SessionEnd, SessionEvent, WatchEnded,
     events::EventQueue,
     link::{Link, ReadBuffer, Seen},
     slots::{SlotId, Slots},
+    standing::Standing,
     watch::Watches,
 };
 
@@ -34,6 +35,7 @@ pub(crate) struct Inner {
     pub(crate) session: Session,
     pub(crate) slots: Slots,
     pub(crate) watches: Watches,
+    pub(crate) standing: Standing,
     pub(crate) events: EventQueue,
     /// Wakes the driver; there only while it sleeps.
     pub(crate) driver: Option<Waker>,
@@ -61,6 +63,7 @@ impl Shared {
             session,
             slots: Slots::default(),
             watches: Watches::default(),
+            standing: Standing::default(),
             events: EventQueue::default(),
             driver: None,
             server: None,
@@ -136,6 +139,14 @@ impl Inner {
         Ok((request, self.slots.insert(request)))
     }
 
+    pub(crate) fn add_auth(&mut self, info: AuthInfo, now: Instant) -> Result<(RequestId, SlotId), Error> {
+        if self.end == Some(SessionEnd::DriverGone) {
+            return Err(Error::DriverGone { delivery: Delivery::NotSent });
+        }
+        let request = self.session.add_auth(info, now)?;
+        Ok((request, self.slots.insert(request)))
+    }
+
     /// Takes up one event of the session.
     #[expect(clippy::wildcard_enum_match_arm, reason = "all others are the session's own")]
     pub(crate) fn dispatch(&mut self, event: Event, wakeups: &mut Wakeups) {
@@ -143,7 +154,8 @@ impl Inner {
             Event::Reply(reply) => self.dispatch_reply(reply, wakeups),
             Event::Watch(event) => self.dispatch_watch_event(event, wakeups),
             Event::WatchEnded { request, reason, .. } => {
-                wakeups.add(self.watches.end(request, reason.into()))
+                wakeups.add(self.watches.end(request, reason.into()));
+                wakeups.add(self.standing.end(request, reason.into()));
             }
             other => {
                 self.take_note(&other, wakeups);
@@ -158,11 +170,15 @@ impl Inner {
         let outcome = result.map_err(Error::from);
         if let Err(error) = &outcome {
             self.watches.refused(request, error.code() == Some(ErrorCode::NO_NODE));
+            self.standing.refused(request);
         }
         wakeups.add(self.slots.finish(request, outcome));
     }
 
     fn dispatch_watch_event(&mut self, event: WatchEvent, wakeups: &mut Wakeups) {
+        if self.standing.has(event.request) {
+            return wakeups.add(self.standing.tell(&event));
+        }
         if !event.last {
             // A one-time watch is over with whatever it tells, be it an event that only a newer server knows.
             self.session.remove_watch(event.request, Instant::ZERO);
@@ -173,6 +189,10 @@ impl Inner {
     #[expect(clippy::wildcard_enum_match_arm, reason = "only milestones are noted")]
     fn take_note(&mut self, event: &Event, wakeups: &mut Wakeups) {
         let end = match *event {
+            Event::WatchesRestored { from, to } => {
+                wakeups.wakers.extend(self.standing.tell_gap(from, to));
+                return;
+            }
             Event::Ready => {
                 self.is_established = true;
                 self.failures.clear();
@@ -290,6 +310,7 @@ impl Inner {
             wakeups.add(self.slots.finish(request, Err(Error::DriverGone { delivery })));
         }
         wakeups.wakers.extend(self.watches.end_all());
+        wakeups.wakers.extend(self.standing.end_all(WatchEnded::DriverGone));
         wakeups.add(self.events.push(SessionEvent::DriverGone));
         self.end(SessionEnd::DriverGone, wakeups);
     }

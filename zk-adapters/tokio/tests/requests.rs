@@ -4,7 +4,7 @@
 
 mod story;
 
-use story::{Patient, connect, standalone};
+use story::{Patient, connect, server_has, standalone};
 use zk_tokio::{Client, CreateMode, Delivery, ErrorCode, OPEN_ACL_UNSAFE, SubmitError};
 
 #[tokio::test]
@@ -15,11 +15,11 @@ async fn a_znode_is_created_read_changed_listed_and_deleted() {
     let created =
         client.create("/a", "one", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
     assert_eq!(created.path.as_str(), Some("/a"));
-    assert_eq!(created.stat.as_ref().unwrap().data_length, 3);
 
     let znode = client.get_data("/a").patient().await.unwrap();
     assert_eq!(znode.data.as_deref(), Some(&b"one"[..]));
-    assert_eq!(Some(znode.stat), created.stat);
+    // A server without create2 tells only the path.
+    assert_eq!(created.stat, server_has(3, 5).then_some(znode.stat));
 
     let changed = client.set_data("/a", "two", 0).patient().await.unwrap();
     assert_eq!(changed.version, 1);
@@ -45,12 +45,16 @@ async fn each_mode_creates_its_kind_of_znode() {
     let session_id = client.session_id().unwrap();
     let create = |path: &'static str, mode| client.create(path, "", mode, OPEN_ACL_UNSAFE).patient();
 
-    let ephemeral = create("/e", CreateMode::Ephemeral).await.unwrap();
-    assert_eq!(ephemeral.stat.unwrap().ephemeral_owner, session_id);
+    create("/e", CreateMode::Ephemeral).await.unwrap();
+    let ephemeral = client.exists("/e").patient().await.unwrap().unwrap();
+    assert_eq!(ephemeral.ephemeral_owner, session_id);
     let first = create("/s-", CreateMode::PersistentSequential).await.unwrap();
     let second = create("/s-", CreateMode::EphemeralSequential).await.unwrap();
     assert_eq!(first.path.as_str(), Some("/s-0000000001"));
     assert_eq!(second.path.as_str(), Some("/s-0000000002"));
+    if !server_has(3, 5) {
+        return;
+    }
     let container = create("/c", CreateMode::Container).await.unwrap();
     assert_eq!(container.path.as_str(), Some("/c"));
     let passing = create("/t", CreateMode::PersistentWithTtl(60_000)).await.unwrap();
@@ -86,6 +90,8 @@ async fn an_invalid_path_is_refused_before_anything_is_sent() {
 async fn requests_run_in_the_order_of_the_calls_whatever_the_order_of_the_awaits() {
     let server = standalone();
     let (client, _) = connect(&server.connect_string()).await;
+    // An operation that a server doesn't know costs the connection, and what is behind it: it is found out first.
+    client.create("/first", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
     let create = client.create("/a", "0", CreateMode::Persistent, OPEN_ACL_UNSAFE);
     let changes: Vec<_> = (1..=20).map(|n: i32| client.set_data("/a", n.to_string(), n - 1)).collect();
     let read = client.get_data("/a");

@@ -25,6 +25,14 @@ pub(crate) fn standalone() -> Ensemble {
     Ensemble::standalone().expect("a ZooKeeper server")
 }
 
+/// Whether the servers that are tested against are of this version or a later one.
+pub(crate) fn server_has(major: u32, minor: u32) -> bool {
+    let distribution = zk_harness::Distribution::find().expect("a ZooKeeper distribution");
+    let version = distribution.version().expect("a version");
+    let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0));
+    (numbers.next(), numbers.next()) >= (Some(major), Some(minor))
+}
+
 pub(crate) fn ensemble() -> Ensemble {
     Ensemble::start(3).expect("three ZooKeeper servers")
 }
