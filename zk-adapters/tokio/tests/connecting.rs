@@ -111,11 +111,9 @@ async fn new_servers_are_used_from_the_next_connection_on() {
     let (client, mut events) = connect(&old.connect_string()).await;
     client.update_servers(&new.connect_string()).unwrap();
     old.kill(0);
-    event(&mut events, |event| match event {
-        SessionEvent::Connecting { server } => server.to_string() == new.address(0).to_string(),
-        _ => false,
-    })
-    .await;
+    let is_new = |server: &ServerAddr| server.to_string() == new.address(0).to_string();
+    let moves = |event: &SessionEvent| matches!(event, SessionEvent::Connecting { server } if is_new(server));
+    event(&mut events, moves).await;
     // It has never heard of the session.
     assert!(matches!(client.ended().patient().await, SessionEnd::Expired { .. }));
     let error = client.update_servers(&new.connect_string()).unwrap_err();
