@@ -135,7 +135,8 @@ pub enum Event {
         /// Why it ended.
         reason: WatchEndReason,
     },
-    /// The persistent watches are armed again after a reconnect. Servers don't replay what happened in
+    /// The persistent watches are armed again: after a reconnect, or where a server may have dropped some of them
+    /// for another watch of the same path, as servers before 3.9 do. Servers don't replay what happened in
     /// between: owners that mirror state read it again.
     WatchesRestored {
         /// The changes up to this zxid had been delivered.

@@ -22,6 +22,13 @@ pub struct AuthInfo {
     pub auth: Bytes,
 }
 
+impl AuthInfo {
+    fn packet(&self) -> Request {
+        let (scheme, auth) = (self.scheme.as_str().into(), Some(self.auth.clone()));
+        Request::Auth(AuthPacket { auth_type: 0, scheme, auth })
+    }
+}
+
 impl fmt::Debug for AuthInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthInfo").field("scheme", &self.scheme).finish_non_exhaustive()
@@ -41,6 +48,10 @@ struct Added {
     waiting: Vec<RequestId>,
     /// A byte of it may have reached a server.
     was_sent: bool,
+    /// It was cancelled before it was sent, and is told to nobody.
+    is_cancelled: bool,
+    /// The session was made with it.
+    is_configured: bool,
 }
 
 /// An auth packet that was queued on the current connection and not answered.
@@ -55,7 +66,8 @@ impl Identities {
     pub(crate) fn new(infos: &[AuthInfo]) -> Self {
         let mut identities = Self::default();
         for info in infos {
-            identities.place(info.clone());
+            let index = identities.place(info.clone());
+            identities.added[index].is_configured = true;
         }
         identities
     }
@@ -74,19 +86,12 @@ impl Identities {
 
     fn place(&mut self, info: AuthInfo) -> usize {
         if let Some(index) = self.added.iter().position(|added| added.info == info) {
+            self.added[index].is_cancelled = false;
             return index;
         }
-        self.added.push(Added { info, waiting: Vec::new(), was_sent: false });
+        let (was_sent, is_cancelled, is_configured) = (false, false, false);
+        self.added.push(Added { info, waiting: Vec::new(), was_sent, is_cancelled, is_configured });
         self.added.len() - 1
-    }
-
-    fn packet(&self, index: usize) -> Request {
-        let info = &self.added[index].info;
-        Request::Auth(AuthPacket {
-            auth_type: 0,
-            scheme: info.scheme.as_str().into(),
-            auth: Some(info.auth.clone()),
-        })
     }
 
     /// Notes what became of the packets of a connection that is gone.
@@ -107,17 +112,22 @@ impl Session {
     pub fn add_auth(&mut self, info: AuthInfo, now: Instant) -> Result<RequestId, SubmitError> {
         self.begin_input(now);
         self.admit_any()?;
-        let packet =
-            AuthPacket { auth_type: 0, scheme: info.scheme.as_str().into(), auth: Some(info.auth.clone()) };
-        let (len, limit) = (requests::payload_len(&Request::Auth(packet)), self.config.max_request_len);
+        let (len, limit) = (requests::payload_len(&info.packet()), self.config.max_request_len);
         if len > limit {
             return Err(SubmitError::TooLarge { len, limit });
         }
         let is_known = self.identities.added.iter().any(|added| added.info == info);
-        if (!is_known && self.identities.added.len() >= MAX_IDENTITIES)
-            || self.identities.waiting() >= MAX_WAITING
-        {
-            return Err(SubmitError::QueueFull { limit_name: "identities", limit: MAX_IDENTITIES });
+        if !is_known && self.identities.added.len() >= MAX_IDENTITIES {
+            return Err(SubmitError::QueueFull {
+                limit_name: "the number of identities",
+                limit: MAX_IDENTITIES,
+            });
+        }
+        if self.identities.waiting() >= MAX_WAITING {
+            return Err(SubmitError::QueueFull {
+                limit_name: "the number of auth calls",
+                limit: MAX_WAITING,
+            });
         }
         let index = self.identities.place(info);
         let id = self.accept();
@@ -131,12 +141,14 @@ impl Session {
     /// The priming's second step: all identities, in the order in which they were added.
     pub(crate) fn send_auths(&mut self) {
         for index in 0..self.identities.added.len() {
-            self.send_auth(index);
+            if !self.identities.added[index].is_cancelled {
+                self.send_auth(index);
+            }
         }
     }
 
     fn send_auth(&mut self, index: usize) {
-        let packet = self.identities.packet(index);
+        let packet = self.identities.added[index].info.packet();
         let Some(connection) = self.connection.as_mut().filter(|connection| !connection.close_sent) else {
             return;
         };
@@ -165,15 +177,14 @@ impl Session {
 
     /// Ends the call with this id, if it is one of those that wait.
     pub(crate) fn give_up_auth(&mut self, id: RequestId, failure: &Failure) {
-        let reached = self.connection.as_ref().map_or(0, |connection| connection.window.handed_out());
-        let starts = self.connection.iter().flat_map(|connection| connection.auths.iter().copied());
-        let sent: Vec<_> = starts.filter(|sent| sent.start < reached).map(|sent| sent.index).collect();
+        let auths = self.connection.iter().flat_map(|connection| &connection.auths);
+        let sent: Vec<_> = auths.map(|sent| sent.index).collect();
         for (index, added) in self.identities.added.iter_mut().enumerate() {
             let Some(place) = added.waiting.iter().position(|waiting| *waiting == id) else { continue };
             added.waiting.remove(place);
             let was_sent = added.was_sent || sent.contains(&index);
-            let delivery = if was_sent { Delivery::MaybeApplied } else { Delivery::NotSent };
-            let error = self.failure(failure.clone(), delivery);
+            added.is_cancelled = !was_sent && added.waiting.is_empty() && !added.is_configured;
+            let error = self.failure(failure.clone(), Delivery::of(was_sent));
             return self.tell(id, Zxid(0), Err(error));
         }
     }
@@ -186,8 +197,7 @@ impl Session {
             .collect();
         waiting.sort_unstable();
         for (id, was_sent) in waiting {
-            let delivery = if was_sent { Delivery::MaybeApplied } else { Delivery::NotSent };
-            let error: RequestError = self.failure(failure.clone(), delivery);
+            let error: RequestError = self.failure(failure.clone(), Delivery::of(was_sent));
             self.tell(id, Zxid(0), Err(error));
         }
     }

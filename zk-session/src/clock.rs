@@ -1,5 +1,6 @@
 //! What time does to a session.
 
+use alloc::collections::VecDeque;
 use core::time::Duration;
 
 use crate::{
@@ -61,7 +62,8 @@ impl Session {
             });
         } else if self.timers.is_due(Timer::Frame, self.now) {
             self.check_growth();
-        } else if self.timers.is_due(Timer::Pong, self.now) {
+        }
+        if self.timers.is_due(Timer::Pong, self.now) {
             self.check_pong();
         }
         if self.timers.is_due(Timer::Ping, self.now) {
@@ -75,11 +77,17 @@ impl Session {
     /// Nothing has been sent for a third of the session timeout. The timer runs again when the ping leaves.
     fn ping(&mut self) {
         self.timers.stop(Timer::Ping);
+        let again = self.now + ping_interval(self.identity.timeout);
         if let Some(connection) = &mut self.connection {
             connection.shrink();
-            connection.push_ping();
+            if !connection.push_ping() {
+                self.timers.set(Timer::Ping, again);
+            }
         }
         self.queue.shrink();
+        if self.actions.is_empty() {
+            self.actions = VecDeque::new();
+        }
     }
 
     /// The oldest ping has waited for a whole session timeout. A frame that is half received excuses it: the
@@ -123,10 +131,10 @@ impl Session {
             return;
         }
         let due: alloc::vec::Vec<_> = due.collect();
-        for timer in due {
-            self.timers.set(timer, grace);
+        for timer in &due {
+            self.timers.set(*timer, grace);
         }
-        if let Some(growth) = &mut connection.growth {
+        if let Some(growth) = connection.growth.as_mut().filter(|_| due.contains(&Timer::Frame)) {
             *growth = Growth { since: self.now, received: self.stats.bytes_received };
         }
         if self.state.is_connected() && !connection.close_sent {
@@ -154,10 +162,12 @@ impl Session {
     }
 
     /// A third of the session timeout, or less if there are more than three servers: whatever the last one
-    /// did, there is time to try another.
+    /// did, there is time to try another. A server that granted an odd timeout doesn't keep the session from
+    /// the others.
     pub(crate) fn attempt_timeout(&self) -> Duration {
         let parts = u64::try_from(self.ensemble.len()).unwrap_or(u64::MAX).max(3);
-        part(self.identity.timeout, 1, parts)
+        let asked_for = Duration::from_millis(self.config.session_timeout_millis().unsigned_abs().into());
+        part(self.identity.timeout.min(asked_for), 1, parts).max(MIN_ATTEMPT_TIMEOUT.min(asked_for))
     }
 
     pub(crate) fn read_timeout(&self) -> Duration {
@@ -182,5 +192,6 @@ pub(crate) fn ping_interval(timeout: Duration) -> Duration {
     part(timeout, 1, 3)
 }
 
+const MIN_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(100);
 /// A tick is late from this part of the session timeout on.
 pub(crate) const LATE_PART: u32 = 10;

@@ -40,9 +40,10 @@ pub struct Config {
     /// The longest frame to send, in bytes, its length prefix not counted. Default: 1,048,575, which is what
     /// servers accept by default (`jute.maxbuffer`).
     pub max_request_len: usize,
-    /// How many requests may wait to be handed out. Default: 65,536.
+    /// How many requests may wait to be handed out, and how many with [`Retry::WhenSafe`] may be without outcome:
+    /// after a lost connection they wait again. Default: 65,536.
     pub max_queued_requests: usize,
-    /// How many bytes of encoded requests may wait to be handed out. Default: 16 MiB.
+    /// The same in bytes of encoded requests. Default: 16 MiB.
     pub max_queued_bytes: usize,
     /// How many requests may be handed out and unanswered. Default: 1,024. At least 1.
     pub max_in_flight: usize,
@@ -58,7 +59,7 @@ pub struct Config {
     pub min_frame_rate: u32,
     /// The shortest and the longest wait between attempts, once a full cycle of servers has failed. The wait
     /// is drawn between the shortest and a bound that doubles with each cycle, from 1 s up to the longest,
-    /// and never passes a third of the session timeout. Default: 50 ms to 10 s.
+    /// and never passes a third of the session timeout, unless the shortest one does. Default: 50 ms to 10 s.
     pub backoff: (Duration, Duration),
     /// How long `close` may take to have the servers end the session. Default: 5 s.
     pub close_timeout: Duration,

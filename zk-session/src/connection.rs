@@ -141,10 +141,6 @@ impl Window {
         self.taken = self.taken.saturating_add(count as u64).min(self.handed_out);
     }
 
-    pub(crate) fn handed_out(&self) -> u64 {
-        self.handed_out
-    }
-
     /// Bytes from here on can't have reached the server.
     pub(crate) fn reached(&self) -> u64 {
         if self.is_reported { self.taken } else { self.handed_out }
@@ -217,13 +213,15 @@ impl Connection {
         self.in_flight.push_back(InFlight { xid, start, order, sent_at: now, owner });
     }
 
-    /// Queues a ping, unless one waits already or nothing but SASL tokens may leave.
-    pub(crate) fn push_ping(&mut self) {
+    /// Queues a ping, unless one waits already. Tells whether it may leave: not while nothing but SASL tokens may,
+    /// nor behind closeSession.
+    pub(crate) fn push_ping(&mut self) -> bool {
         let may_leave = !matches!(self.stage, Stage::Handshake | Stage::Sasl(_)) && !self.close_sent;
         if may_leave && !self.pings.is_waiting {
             self.push_uncounted(&Request::Ping, ReplyHeader::PING_XID);
             self.pings.is_waiting = true;
         }
+        may_leave || self.close_sent
     }
 
     /// The next chunk, if anything waits and nothing is outstanding.

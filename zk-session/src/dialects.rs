@@ -9,7 +9,7 @@ use alloc::{
 
 use zk_proto::{ErrorCode, OpCode, ReplyHeader, Request, ServerAddr, Zxid};
 
-use crate::{Delivery, DisconnectReason, Failure, OnLoss, Session, requests::Accepted, unwatch};
+use crate::{DisconnectReason, Failure, OnLoss, RequestId, Session, requests::Accepted, unwatch};
 
 /// What has been learnt of the servers.
 #[derive(Clone, Debug, Default)]
@@ -65,6 +65,7 @@ impl Session {
             is_oldest && accepted.op == OpCode::CREATE2 && self.config.on_loss == OnLoss::Resume;
         let Some(request) = accepted.retained.take().filter(|_| may_fall_back) else { return Some(accepted) };
         let op = accepted.op;
+        accepted.was_sent = true;
         self.dialects.refused = Some((accepted, request));
         self.disconnect(DisconnectReason::UnsupportedOperation { op });
         None
@@ -80,8 +81,21 @@ impl Session {
         for id in ended {
             if let Some(accepted) = self.queue.remove(id) {
                 let failure = Failure::Unsupported { op: accepted.op };
-                self.fail(accepted, failure, Delivery::NotSent);
+                self.fail_queued(accepted, failure);
             }
+        }
+    }
+
+    /// The same for a request that was just queued on an open connection.
+    pub(crate) fn fail_if_unsupported(&mut self, id: RequestId, op: OpCode) {
+        let Some(connection) = self.connection.as_ref().filter(|connection| connection.stage.is_open())
+        else {
+            return;
+        };
+        let is_unsupported = op != OpCode::CREATE2 && self.dialects.lacks(&connection.server, op);
+        let removed = if is_unsupported { self.queue.remove(id) } else { None };
+        if let Some(accepted) = removed {
+            self.fail_queued(accepted, Failure::Unsupported { op });
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Which server is tried next, and when.
 
-use alloc::vec::Vec;
+use alloc::{string::String, vec::Vec};
 use core::time::Duration;
 
 use zk_proto::ServerAddr;
@@ -50,7 +50,7 @@ impl Ensemble {
         let mut random = Random::new(seed);
         let servers = ordered(servers, &order, &mut random);
         Self {
-            current: servers[0].clone(),
+            current: servers.first().cloned().unwrap_or_else(|| ServerAddr { host: String::new(), port: 0 }),
             servers,
             order,
             next: 0,
@@ -70,8 +70,8 @@ impl Ensemble {
 
     /// The next server in turn; every other one comes before it comes again.
     pub(crate) fn next(&mut self) -> ServerAddr {
-        let planned = self.plan.as_mut().and_then(|plan| plan.next(&mut self.random));
-        self.current = match self.hint.take().or(planned) {
+        let planned = |plan: &mut Option<Move>, random| plan.as_mut().and_then(|plan| plan.next(random));
+        self.current = match self.hint.take().or_else(|| planned(&mut self.plan, &mut self.random)) {
             Some(server) => server,
             None => {
                 self.plan = None;

@@ -234,9 +234,12 @@ pub enum DisconnectReason {
         /// The reply's xid.
         xid: i32,
     },
-    /// More notifications arrived while watches were being restored than can be held.
-    #[error("too many notifications before the watches were restored")]
-    NotificationFlood,
+    /// The SASL exchange was answered with an error that isn't a refusal.
+    #[error("the SASL exchange failed for now: {code}")]
+    SaslInterrupted {
+        /// The server's code.
+        code: ErrorCode,
+    },
     /// The session has ended: closed, expired, or not authenticated.
     #[error("the session has ended")]
     SessionEnded,

@@ -27,10 +27,6 @@ impl Session {
     pub(crate) fn admit(&self, request: &Request) -> Result<(), SubmitError> {
         self.admit_any()?;
         admission::check(request)?;
-        if self.queue.len() >= self.config.max_queued_requests {
-            let limit = self.config.max_queued_requests;
-            return Err(SubmitError::QueueFull { limit_name: "max_queued_requests", limit });
-        }
         let limit = self.config.max_watches;
         if admission::asks_for_watch(request) && self.watches.len() + self.watches_asked_for >= limit {
             return Err(SubmitError::TooManyWatches { limit });
@@ -45,13 +41,21 @@ impl Session {
         }
     }
 
-    pub(crate) fn admit_size(&self, request: &Request) -> Result<(), SubmitError> {
+    /// Whether the request fits into a frame and into the queue, and what may have to be queued again does.
+    pub(crate) fn admit_size(&self, request: &Request, retry: Retry) -> Result<(), SubmitError> {
         let len = requests::payload_len(request);
-        if len > self.config.max_request_len {
-            return Err(SubmitError::TooLarge { len, limit: self.config.max_request_len });
+        let limit = self.config.max_request_len.min(MAX_FRAME_LEN);
+        if len > limit {
+            return Err(SubmitError::TooLarge { len, limit });
         }
-        if self.queue.bytes() + len > self.config.max_queued_bytes {
-            let limit = self.config.max_queued_bytes;
+        let mut after = self.retryable;
+        after.count(retry, requests::frame_len(request));
+        let limit = self.config.max_queued_requests;
+        if self.queue.len() >= limit || after.requests > limit {
+            return Err(SubmitError::QueueFull { limit_name: "max_queued_requests", limit });
+        }
+        let limit = self.config.max_queued_bytes;
+        if self.queue.bytes() + requests::frame_len(request) > limit || after.bytes > limit {
             return Err(SubmitError::QueueFull { limit_name: "max_queued_bytes", limit });
         }
         Ok(())
@@ -74,7 +78,7 @@ impl Session {
     /// Ends a request that nothing else has ended; a reply that still comes is swallowed.
     pub(crate) fn give_up(&mut self, id: RequestId, failure: &Failure) {
         if let Some(accepted) = self.queue.remove(id) {
-            self.fail(accepted, failure.clone(), Delivery::NotSent);
+            self.fail_queued(accepted, failure.clone());
             return;
         }
         let Some(owner) = self.connection.as_mut().and_then(|connection| connection.find(id)) else {
@@ -88,10 +92,13 @@ impl Session {
 
     /// Puts an accepted request into the queue, and keeps what will be needed of it again.
     pub(crate) fn enqueue(&mut self, mut accepted: Accepted, mut request: Request) {
+        // On an earlier connection another operation may have stood in for it.
+        accepted.op = request.op_code();
         if self.is_needed_again(&accepted) {
             accepted.retained = Some(Box::new(request.clone()));
         }
-        if accepted.asks_for_watch && self.is_covered(&request) {
+        accepted.is_covered = accepted.asks_for_watch && self.is_covered(&request);
+        if accepted.is_covered {
             admission::take_watch(&mut request);
         }
         self.queue.push(accepted, &request);
@@ -123,7 +130,8 @@ impl Session {
             }
         }
         for accepted in self.queue.take_all() {
-            self.fail_or_keep(accepted, Delivery::NotSent, &mut again);
+            let delivery = Delivery::of(accepted.was_sent);
+            self.fail_or_keep(accepted, delivery, &mut again);
         }
         for (accepted, request) in again {
             self.enqueue(accepted, request);
@@ -139,9 +147,18 @@ impl Session {
         let is_safe = delivery == Delivery::NotSent || admission::only_reads(accepted.op);
         let may_retry = accepted.retry == Retry::WhenSafe && self.config.on_loss == OnLoss::Resume;
         match accepted.retained.take().filter(|_| is_safe && may_retry) {
-            Some(request) => again.push((accepted, *request)),
+            Some(request) => {
+                accepted.was_sent |= delivery == Delivery::MaybeApplied;
+                again.push((accepted, *request));
+            }
             None => self.fail(accepted, Failure::ConnectionLoss, delivery),
         }
+    }
+
+    /// Ends a request that isn't on the current connection.
+    pub(crate) fn fail_queued(&mut self, accepted: Accepted, failure: Failure) {
+        let delivery = Delivery::of(accepted.was_sent);
+        self.fail(accepted, failure, delivery);
     }
 
     pub(crate) fn fail(&mut self, accepted: Accepted, failure: Failure, delivery: Delivery) {
@@ -169,6 +186,7 @@ impl Session {
         result: Result<Response, RequestError>,
     ) {
         self.watches_asked_for -= usize::from(accepted.asks_for_watch);
+        self.retryable.discount(accepted);
         if let Some(deadline) = accepted.deadline {
             self.deadlines.remove(&(deadline, accepted.id));
         }
@@ -189,7 +207,16 @@ impl Session {
     }
 }
 
+impl Delivery {
+    pub(crate) const fn of(was_sent: bool) -> Self {
+        if was_sent { Self::MaybeApplied } else { Self::NotSent }
+    }
+}
+
 /// Whether a frame that begins at `start` can have reached the server.
 pub(crate) fn delivery(start: u64, reached: u64) -> Delivery {
-    if start < reached { Delivery::MaybeApplied } else { Delivery::NotSent }
+    Delivery::of(start < reached)
 }
+
+/// What a frame's length can tell.
+const MAX_FRAME_LEN: usize = i32::MAX as usize;

@@ -11,7 +11,6 @@ pub(crate) struct Search {
     /// The probe whose answer counts, and whom it asks.
     probe: ProbeId,
     server: zk_proto::ServerAddr,
-    interval: Duration,
 }
 
 impl Session {
@@ -26,9 +25,10 @@ impl Session {
         }
     }
 
-    /// The session has come to a read-only server: the search begins at once.
+    /// The session has come to a read-only server: the search begins at once, or goes on where one before it
+    /// ended without a read-write server.
     pub(crate) fn begin_search(&mut self) {
-        self.timers.set(Timer::Probe, self.now);
+        self.timers.set(Timer::Probe, self.now + self.probe_interval);
     }
 
     pub(crate) fn end_search(&mut self) {
@@ -38,12 +38,11 @@ impl Session {
 
     /// Asks the next server, and doubles the time to the one after it.
     pub(crate) fn probe(&mut self) {
-        let interval = self.search.take().map_or(FIRST_INTERVAL, |search| search.interval);
-        let interval = (interval * 2).min(LAST_INTERVAL);
+        self.probe_interval = (self.probe_interval.max(FIRST_INTERVAL) * 2).min(LAST_INTERVAL);
         self.probes += 1;
         let (probe, server) = (ProbeId(self.probes), self.ensemble.next_to_probe());
-        self.search = Some(Search { probe, server: server.clone(), interval });
-        self.timers.set(Timer::Probe, self.now + interval);
+        self.search = Some(Search { probe, server: server.clone() });
+        self.timers.set(Timer::Probe, self.now + self.probe_interval);
         self.actions.push_back(Action::Probe { probe, server });
     }
 }

@@ -56,7 +56,7 @@ impl Pass {
     }
 
     fn takes(self, key: &Key, arming: Arming, late_children: &BTreeSet<Ustring>) -> bool {
-        let Arming::Lost { checked } = arming else { return false };
+        let Arming::Lost { checked, .. } = arming else { return false };
         let is_late = || key.1 == WatchKind::Child && late_children.contains(&key.0);
         match self {
             Self::Persistent { .. } => key.1.is_persistent(),
@@ -80,7 +80,7 @@ impl Rearm {
         let mut one_time = BTreeSet::new();
         let mut persistent_since = None;
         for (key, arming) in &watches.by_key {
-            let Arming::Lost { checked } = *arming else { continue };
+            let Arming::Lost { checked, .. } = *arming else { continue };
             if key.1.is_persistent() {
                 persistent_since = Some(persistent_since.map_or(checked, |since: Zxid| since.min(checked)));
             } else {
@@ -148,7 +148,9 @@ impl Rearm {
             if !paths.push(key, max_len) {
                 break;
             }
-            *arming = Arming::Sent { checked: checked(*arming), batch: self.batches };
+            if let Arming::Lost { checked, with_connection } = *arming {
+                *arming = Arming::Sent { checked, with_connection, batch: self.batches };
+            }
             self.cursor = Some(key.clone());
         }
         if paths.is_empty() {
@@ -189,8 +191,7 @@ impl Rearm {
             return None;
         }
         let from = self.gap_from.take()?;
-        watches.persistent_restored();
-        Some(from)
+        watches.persistent_restored().then_some(from)
     }
 }
 
@@ -250,13 +251,6 @@ impl Paths {
                 persistent_recursive_watches: recursive,
             }),
         }
-    }
-}
-
-const fn checked(arming: Arming) -> Zxid {
-    match arming {
-        Arming::Lost { checked } | Arming::Sent { checked, .. } => checked,
-        Arming::Armed => Zxid(0),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     rearm::Batch,
     requests::Accepted,
     transitions::Accepting,
-    watches::Fired,
+    watches::{Fired, is_known},
 };
 
 impl Session {
@@ -54,7 +54,8 @@ impl Session {
             connection.growth = None;
             self.timers.stop(Timer::Frame);
         } else if came_whole || connection.growth.is_none() {
-            connection.growth = Some(Growth { since: self.now, received: self.stats.bytes_received });
+            let before_it = self.stats.bytes_received.saturating_sub(connection.decoder.pending() as u64);
+            connection.growth = Some(Growth { since: self.now, received: before_it });
             let due = self.now + self.read_timeout();
             self.timers.set(Timer::Frame, due);
         }
@@ -92,12 +93,21 @@ impl Session {
     /// A longer frame than is accepted: it fails the request that it answers, and is skipped.
     fn on_oversize(&mut self, header: &Bytes, len: usize) {
         let header = ReplyHeader::decode(&mut Reader::new(header));
-        let answered = header.ok().and_then(|header| Some((self.take_answered(header)?, header.zxid)));
-        let Some(((Owner::Request(accepted), _), zxid)) = answered else {
-            return self.disconnect(self.oversize(len));
-        };
-        let error = self.unusable(Failure::ReplyTooLarge { len, limit: self.config.max_frame_len });
-        self.outcome(&accepted, zxid, Err(error));
+        let answered = header.ok().and_then(|header| Some((self.take_answered(header)?.0, header)));
+        match answered {
+            Some((Owner::Request(accepted), header)) => {
+                let error = if header.err == ErrorCode::OK {
+                    self.unusable(Failure::ReplyTooLarge { len, limit: self.config.max_frame_len })
+                } else {
+                    self.refusal(header.err)
+                };
+                self.outcome(&accepted, header.zxid, Err(error));
+            }
+            Some((Owner::Abandoned(_) | Owner::Unwatch, _)) => {}
+            Some((Owner::SetWatches(_) | Owner::Sasl | Owner::CloseSession, _)) | None => {
+                self.disconnect(self.oversize(len));
+            }
+        }
     }
 
     fn on_pong(&mut self) {
@@ -105,7 +115,11 @@ impl Session {
         let Some(connection) = &mut self.connection else { return };
         let Some(sent_at) = connection.pings.unanswered.pop_front() else { return };
         match connection.pings.unanswered.front() {
-            Some(&oldest) => self.timers.set(Timer::Pong, oldest + self.identity.timeout),
+            // The server has just heard us, whatever the next ping waits behind.
+            Some(&oldest) => {
+                let due = (oldest + self.identity.timeout).max(self.now + self.third());
+                self.timers.set(Timer::Pong, due);
+            }
             None => self.timers.stop(Timer::Pong),
         }
         self.stats.last_ping_round_trip = Some(self.now - sent_at);
@@ -115,7 +129,9 @@ impl Session {
     /// Matches a reply to the frame that it answers; notes its zxid, and that the server has heard of us.
     fn take_answered(&mut self, header: ReplyHeader) -> Option<(Owner, Answered)> {
         let (frame, answered) = self.connection.as_mut()?.answered(header.xid, header.err)?;
-        self.identity.last_zxid = self.identity.last_zxid.max(header.zxid);
+        if !matches!(frame.owner, Owner::Sasl) {
+            self.identity.last_zxid = self.identity.last_zxid.max(header.zxid);
+        }
         self.heard_of(frame.sent_at, false);
         Some((frame.owner, answered))
     }
@@ -145,24 +161,25 @@ impl Session {
         let is_unknown = self.learn(accepted.op, &header);
         let is_oldest = answered == Answered::Oldest;
         let kept = if is_unknown { self.fall_back(accepted, is_oldest) } else { Some(accepted) };
-        let Some(accepted) = kept else { return };
+        let Some(mut accepted) = kept else { return };
         let result = self.result_of(&accepted, header, reader);
         let is_answer = !matches!(result, Err(RequestError::Failed { .. }));
         self.outcome(&accepted, header.zxid, result);
-        if let Some(request) = accepted.retained.filter(|_| is_answer) {
-            self.note_watches(accepted.id, accepted.asks_for_watch, &request, header.err);
+        if let Some(request) = accepted.retained.take().filter(|_| is_answer) {
+            self.note_watches(&accepted, &request, header);
         }
     }
 
     /// What an answer says of watches: one is armed, or some are removed.
-    fn note_watches(&mut self, owner: RequestId, asks_for_watch: bool, request: &Request, err: ErrorCode) {
+    fn note_watches(&mut self, accepted: &Accepted, request: &Request, header: ReplyHeader) {
+        let (owner, asks_for_watch, on_wire) = (accepted.id, accepted.asks_for_watch, !accepted.is_covered);
+        let ReplyHeader { zxid, err, .. } = header;
         if let Request::RemoveWatches(remove) = request {
             if matches!(err, ErrorCode::OK | ErrorCode::NO_WATCHER) {
                 self.watches_removed(&remove.path, remove.watcher_type);
             }
         } else if let Some((path, kind)) = admission::watch_left(request, err).filter(|_| asks_for_watch) {
-            self.watches.add(path.clone(), kind, owner);
-            self.watch_added(&path, kind);
+            self.watch_added(path, kind, owner, on_wire, zxid);
         }
     }
 
@@ -222,6 +239,10 @@ impl Session {
         };
         self.stats.notifications += 1;
         let fired = self.watches.fire(event.event_type, &event.path);
+        if !is_known(event.event_type) {
+            // The server may have dropped its one-time watches for it.
+            self.watches.disarm_at(&event.path, self.identity.last_zxid, |kind| !kind.is_persistent());
+        }
         if fired.is_empty() {
             self.stats.unwanted_notifications += 1;
         }
@@ -234,13 +255,13 @@ impl Session {
         }
     }
 
-    /// Keeps an event until its owner has been told of the gap before it.
+    /// Keeps an event until its owner has been told of the gap before it. What is too much lies within that gap:
+    /// owners are told to look again.
     fn keep_early(&mut self, zxid: Zxid, event: &WatcherEvent, fired: Fired) {
         let Some(connection) = &mut self.connection else { return };
-        if connection.early_events.len() >= MAX_EARLY_EVENTS {
-            return self.disconnect(DisconnectReason::NotificationFlood);
+        if connection.early_events.len() < MAX_EARLY_EVENTS {
+            connection.early_events.push((zxid, event.clone(), fired));
         }
-        connection.early_events.push((zxid, event.clone(), fired));
     }
 
     pub(crate) fn tell_watch(&mut self, zxid: Zxid, event: &WatcherEvent, fired: Fired) {

@@ -14,6 +14,12 @@ pub(crate) struct Accepted {
     pub(crate) op: OpCode,
     pub(crate) deadline: Option<Instant>,
     pub(crate) retry: Retry,
+    /// The bytes of its frame.
+    pub(crate) len: usize,
+    /// A byte of it may have reached a server, on an earlier connection.
+    pub(crate) was_sent: bool,
+    /// It was sent without its watch: a persistent one hears for it.
+    pub(crate) is_covered: bool,
     /// If nobody hears of its success, an ephemeral znode stays that nobody knows of.
     pub(crate) creates_ephemeral: bool,
     /// How many operations a multi has; 0 for anything else.
@@ -31,6 +37,8 @@ pub(crate) struct Queue {
     frames: BytesMut,
     /// Requests that have ended in the queue; their frames are dropped when they come to the front.
     ended: usize,
+    /// The bytes of their frames.
+    ended_bytes: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -66,10 +74,12 @@ impl Queue {
     /// Takes a request out, if it is still here.
     pub(crate) fn remove(&mut self, id: RequestId) -> Option<Accepted> {
         let index = self.entries.binary_search_by_key(&id, |queued| queued.id).ok()?;
-        let removed = self.entries[index].request.take();
-        self.ended += usize::from(removed.is_some());
+        let entry = &mut self.entries[index];
+        let removed = entry.request.take()?;
+        self.ended += 1;
+        self.ended_bytes += entry.len;
         self.drop_ended();
-        removed
+        Some(removed)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Accepted> {
@@ -133,10 +143,12 @@ impl Queue {
                 break;
             }
             self.frames.advance(front.len);
-            self.entries.pop_front();
             self.ended -= 1;
+            self.ended_bytes -= front.len;
+            self.entries.pop_front();
         }
-        if self.ended > self.entries.len() / 2 && self.ended > COMPACT_AT {
+        let is_large = self.ended > COMPACT_AT || self.ended_bytes > COMPACT_BYTES;
+        if is_large && self.ended_bytes > self.frames.len() / 2 {
             self.compact();
         }
     }
@@ -151,7 +163,37 @@ impl Queue {
         }
         self.entries.retain(|queued| queued.request.is_some());
         self.ended = 0;
+        self.ended_bytes = 0;
     }
+}
+
+/// How many accepted requests may be sent again after a lost connection, and the bytes of their frames: then they
+/// are all in the queue, and it is as bounded as before.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Retryable {
+    pub(crate) requests: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Retryable {
+    pub(crate) fn count(&mut self, retry: Retry, len: usize) {
+        if retry == Retry::WhenSafe {
+            self.requests += 1;
+            self.bytes += len;
+        }
+    }
+
+    pub(crate) fn discount(&mut self, ended: &Accepted) {
+        if ended.retry == Retry::WhenSafe {
+            self.requests -= 1;
+            self.bytes -= ended.len;
+        }
+    }
+}
+
+/// The bytes of a request's frame.
+pub(crate) fn frame_len(request: &Request) -> usize {
+    size_of::<i32>() + payload_len(request)
 }
 
 /// The bytes of a request's frame, its length prefix not counted.
@@ -163,5 +205,6 @@ pub(crate) fn payload_len(request: &Request) -> usize {
 const XID_OFFSET: usize = size_of::<i32>();
 /// Where the operation lies in a frame: behind the xid.
 const OP_OFFSET: usize = XID_OFFSET + size_of::<i32>();
-/// As many ended requests may wait for their turn to be dropped.
+/// As many ended requests, of as many bytes, may wait for their turn to be dropped.
 const COMPACT_AT: usize = 64;
+const COMPACT_BYTES: usize = 64 << 10;

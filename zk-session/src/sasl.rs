@@ -110,8 +110,12 @@ impl Session {
     }
 
     pub(crate) fn on_sasl_reply(&mut self, err: ErrorCode, reader: &mut Reader<'_>) {
-        if err != ErrorCode::OK {
-            return self.sasl_failed();
+        match err {
+            ErrorCode::OK => {}
+            ErrorCode::AUTH_FAILED | ErrorCode::SESSION_CLOSED_REQUIRE_SASL_AUTH => {
+                return self.sasl_failed();
+            }
+            code => return self.disconnect(DisconnectReason::SaslInterrupted { code }),
         }
         let token = match SetSaslResponse::decode(reader) {
             Ok(response) => response.token,

@@ -59,8 +59,10 @@ impl Session {
                 connection.push_control(&request, xid, Owner::SetWatches(batch.into()), self.now);
             }
             None => {
-                connection.stage = Stage::Open;
-                self.fail_unsupported();
+                if !connection.stage.is_open() {
+                    connection.stage = Stage::Open;
+                    self.fail_unsupported();
+                }
                 self.send_close();
             }
         }
@@ -120,7 +122,8 @@ impl Session {
             } else {
                 self.timers.set(Timer::Ping, self.now + ping_interval(self.identity.timeout));
             }
-            if let Some(&oldest) = connection.pings.unanswered.front() {
+            let oldest = connection.pings.unanswered.front();
+            if let Some(&oldest) = oldest.filter(|_| self.timers.get(Timer::Pong).is_none()) {
                 self.timers.set(Timer::Pong, oldest + self.identity.timeout);
             }
         }

@@ -18,7 +18,7 @@ use crate::{
     dialects::Dialects,
     ensemble::Ensemble,
     read_only::Search,
-    requests::{Accepted, Queue},
+    requests::{self, Accepted, Queue, Retryable},
     timers::Timers,
     watches::Watches,
 };
@@ -90,8 +90,9 @@ impl State {
 /// current one is ignored.
 ///
 /// # Commands
-/// [`submit`](Self::submit), [`cancel`](Self::cancel), [`remove_watch`](Self::remove_watch) and
-/// [`close`](Self::close) tell what the application wants: any number, in any order, between any two polls.
+/// [`submit`](Self::submit), [`cancel`](Self::cancel), [`remove_watch`](Self::remove_watch),
+/// [`add_auth`](Self::add_auth), [`update_servers`](Self::update_servers) and [`close`](Self::close) tell what the
+/// application wants: any number, in any order, between any two polls.
 ///
 /// # Outputs
 /// [`poll_action`](Self::poll_action) tells each thing that happened once and in order: drain it after inputs
@@ -144,10 +145,14 @@ pub struct Session {
     /// Accepted requests that ask for a watch and have no outcome yet.
     pub(crate) watches_asked_for: usize,
     pub(crate) search: Option<Search>,
+    /// The time between two probes; zero before the first one.
+    pub(crate) probe_interval: Duration,
     pub(crate) dialects: Dialects,
     /// Counts sessions, if a lost connection ends one.
     pub(crate) epoch: u64,
     pub(crate) probes: u64,
+    /// What may have to be queued again, wherever it is.
+    pub(crate) retryable: Retryable,
     pub(crate) connections: u64,
     pub(crate) requests: u64,
 }
@@ -167,13 +172,11 @@ pub(crate) struct Identity {
 
 /// Inputs.
 impl Session {
-    /// A session that begins to connect at once.
-    ///
-    /// # Panics
-    /// If the connect string has no server, which none that was parsed can be.
+    /// A session that begins to connect at once. Without a server, which a connect string that was parsed
+    /// always has, it is closed from the beginning.
     pub fn new(config: Config, now: Instant) -> Self {
-        assert!(!config.connect_string.servers.is_empty(), "a connect string has at least one server");
-        let resume = config.resume.clone();
+        let has_servers = !config.connect_string.servers.is_empty();
+        let resume = config.resume.clone().filter(|credentials| credentials.session_id != SessionId(0));
         let mut session = Self {
             chroot: Chroot::new(config.connect_string.chroot.clone()),
             state: State::Connecting,
@@ -202,14 +205,20 @@ impl Session {
             deadlines: BTreeSet::new(),
             watches_asked_for: 0,
             search: None,
+            probe_interval: Duration::ZERO,
             dialects: Dialects::default(),
             epoch: 0,
             probes: 0,
+            retryable: Retryable::default(),
             connections: 0,
             requests: 0,
             config,
         };
-        session.start_attempt();
+        if has_servers {
+            session.start_attempt();
+        } else {
+            session.end(State::Closed, &Failure::Closed, Event::Closed { confirmed: false });
+        }
         session
     }
 
@@ -295,10 +304,11 @@ impl Session {
         self.admit(&request)?;
         self.admit_epoch(options.epoch)?;
         self.chroot.apply(&mut request);
-        self.admit_size(&request)?;
+        self.admit_size(&request, options.retry)?;
         let id = self.accept();
         let asks_for_watch = admission::asks_for_watch(&request);
         self.watches_asked_for += usize::from(asks_for_watch);
+        self.retryable.count(options.retry, requests::frame_len(&request));
         let accepted = Accepted {
             id,
             op: request.op_code(),
@@ -306,10 +316,15 @@ impl Session {
             retry: options.retry,
             asks_for_watch,
             ops: admission::ops(&request),
+            len: requests::frame_len(&request),
+            was_sent: false,
+            is_covered: false,
             creates_ephemeral: admission::creates_ephemeral(&request),
             retained: None,
         };
+        let op = request.op_code();
         self.enqueue(accepted, request);
+        self.fail_if_unsupported(id, op);
         if let Some(deadline) = options.deadline {
             self.deadlines.insert((deadline, id));
             self.act_on_deadlines();

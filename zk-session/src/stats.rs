@@ -16,7 +16,7 @@ pub struct Stats {
     pub attempts: u64,
     /// Accepted handshakes.
     pub connections: u64,
-    /// Requests that `submit` accepted.
+    /// Requests that `submit` and `add_auth` accepted.
     pub accepted: u64,
     /// Requests that have had their outcome.
     pub ended: u64,

@@ -5,8 +5,8 @@ use core::time::Duration;
 use zk_proto::{OpCode, SessionId};
 
 use crate::{
-    Action, ConnectionId, Delivery, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, OnLoss,
-    Session, State, Timer, WatchEndReason,
+    Action, ConnectionId, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, OnLoss, Session, State,
+    Timer, WatchEndReason,
     clock::ping_interval,
     connection::{Connection, Owner, Stage},
     outcomes::delivery,
@@ -50,6 +50,7 @@ impl Session {
             self.begin_search();
         } else {
             self.identity.session = Some((response.session_id, response.password));
+            self.probe_interval = Duration::ZERO;
         }
         self.identity.timeout = response.timeout;
         self.stats.connections += 1;
@@ -59,7 +60,7 @@ impl Session {
         connection.stage = Stage::Auths;
         connection.rearm = Some(Rearm::new(&self.watches));
         let sent_at = connection.connect_sent_at;
-        self.timers.set(Timer::Ping, sent_at + ping_interval(response.timeout));
+        self.timers.set(Timer::Ping, (sent_at + ping_interval(response.timeout)).max(self.now));
         self.timers.stop(Timer::MayBeExpired);
         self.heard_of(sent_at, true);
         self.emit(Event::Connected {
@@ -90,8 +91,7 @@ impl Session {
         let was_connected = self.state.is_connected();
         self.state = State::Connecting;
         if was_connected {
-            let held = reason == DisconnectReason::ReadWriteServerFound
-                || connection.ready_at.is_some_and(|ready| self.now - ready >= self.third());
+            let held = connection.ready_at.is_some_and(|ready| self.now - ready >= self.third());
             self.ensemble.connection_lost(held);
             self.watches.connection_lost(self.identity.last_zxid);
             let reached = connection.window.reached();
@@ -150,7 +150,7 @@ impl Session {
             }
         }
         for accepted in self.queue.take_all() {
-            self.fail(accepted, failure.clone(), Delivery::NotSent);
+            self.fail_queued(accepted, failure.clone());
         }
         self.fail_auths(failure);
         self.end_watches();
@@ -159,8 +159,9 @@ impl Session {
 
     /// The session has expired. If it was being closed, that is what a server has confirmed thereby.
     pub(crate) fn expire(&mut self, by: ExpiredBy, reason: ExpiredReason) {
-        if self.closing && by == ExpiredBy::Server {
-            self.end(State::Closed, &Failure::Closed, Event::Closed { confirmed: true });
+        if self.closing {
+            let confirmed = by == ExpiredBy::Server;
+            self.end(State::Closed, &Failure::Closed, Event::Closed { confirmed });
         } else {
             self.end(State::Expired, &Failure::SessionExpired, Event::Expired { by, reason });
         }

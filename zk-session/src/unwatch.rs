@@ -1,6 +1,6 @@
 //! Giving up watches, at the servers too where they need to know.
 
-use zk_proto::{OpCode, RemoveWatchesRequest, Request, Ustring, WatcherType};
+use zk_proto::{OpCode, RemoveWatchesRequest, Request, Ustring, WatcherType, Zxid};
 
 use crate::{Event, RequestId, Session, WatchEndReason, connection::Owner, rearm::Rearm, watches::WatchKind};
 
@@ -28,7 +28,9 @@ impl Session {
         }
         let xid = self.xids.next();
         let Some(connection) = &mut self.connection else { return };
-        if connection.stage.is_open() && connection.has_remove_watches && !connection.close_sent {
+        // Where it can't be told at once it isn't: an event that nobody waits for does no harm.
+        let has_room = connection.in_flight.len() < self.config.max_in_flight;
+        if connection.stage.is_open() && connection.has_remove_watches && !connection.close_sent && has_room {
             let request =
                 Request::RemoveWatches(RemoveWatchesRequest { path, watcher_type: WatcherType::ANY });
             connection.push_control(&request, xid, Owner::Unwatch, self.now);
@@ -62,19 +64,40 @@ impl Session {
         self.rearm_at(path, |_| true);
     }
 
-    /// Before 3.9 servers keep one mode for a path and table: a recursive watch replaces a one-time child
-    /// watch, and then hears nothing of children.
-    pub(crate) fn watch_added(&mut self, path: &Ustring, kind: WatchKind) {
+    /// Registers a watch, by a reply that shows the state of `zxid`.
+    ///
+    /// Before 3.9 servers keep one mode for a path and table, and the last one wins: a recursive watch replaces a
+    /// one-time child watch, and then hears nothing of children; a one-time watch replaces a persistent one.
+    pub(crate) fn watch_added(
+        &mut self,
+        path: Ustring,
+        kind: WatchKind,
+        owner: RequestId,
+        on_wire: bool,
+        zxid: Zxid,
+    ) {
+        let is_covered = !kind.is_persistent() && self.watches.cover(&path, kind);
+        if !on_wire && !is_covered {
+            // The persistent watch that was to hear for it is gone.
+            self.watches.add_unarmed(path, kind, owner, zxid);
+            return self.rearm();
+        }
+        self.watches.add(path.clone(), kind, owner);
         if kind == WatchKind::PersistentRecursive {
-            self.rearm_at(path, |kind| kind == WatchKind::Child);
+            self.rearm_at(&path, |kind| kind == WatchKind::Child);
+        } else if on_wire && is_covered {
+            self.rearm_at(&path, WatchKind::is_persistent);
         }
     }
 
     /// Sets watches again on the current connection, from what they have been told so far.
     fn rearm_at(&mut self, path: &Ustring, which: impl Fn(WatchKind) -> bool) {
-        if !self.watches.disarm_at(path, self.identity.last_zxid, which) {
-            return;
+        if self.watches.disarm_at(path, self.identity.last_zxid, which) {
+            self.rearm();
         }
+    }
+
+    fn rearm(&mut self) {
         let Some(connection) = &mut self.connection else { return };
         match &mut connection.rearm {
             Some(rearm) => rearm.also(&self.watches),

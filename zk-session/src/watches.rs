@@ -66,8 +66,23 @@ pub(crate) type Key = (Ustring, WatchKind, RequestId);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arming {
     Armed,
-    Lost { checked: Zxid },
-    Sent { checked: Zxid, batch: u64 },
+    /// With the connection, or without it: then no event is kept back.
+    Lost {
+        checked: Zxid,
+        with_connection: bool,
+    },
+    Sent {
+        checked: Zxid,
+        with_connection: bool,
+        batch: u64,
+    },
+}
+
+impl Arming {
+    /// The owner of a persistent watch hasn't been told the gap yet.
+    const fn has_gap(self) -> bool {
+        matches!(self, Self::Lost { with_connection: true, .. } | Self::Sent { with_connection: true, .. })
+    }
 }
 
 /// All watches of a session.
@@ -76,6 +91,8 @@ pub(crate) struct Watches {
     pub(crate) by_key: BTreeMap<Key, Arming>,
     by_owner: BTreeMap<RequestId, (Ustring, WatchKind)>,
     pub(crate) recursive: usize,
+    /// No ancestor with a longer path is worth looking up.
+    longest_recursive: usize,
 }
 
 /// A watch that hears of an event.
@@ -95,9 +112,21 @@ impl Watches {
 
     /// Registers a watch that the server has just armed.
     pub(crate) fn add(&mut self, path: Ustring, kind: WatchKind, owner: RequestId) {
-        self.recursive += usize::from(kind == WatchKind::PersistentRecursive);
+        self.insert(path, kind, owner, Arming::Armed);
+    }
+
+    /// Registers a watch that no server has armed: it has been told everything up to `checked`.
+    pub(crate) fn add_unarmed(&mut self, path: Ustring, kind: WatchKind, owner: RequestId, checked: Zxid) {
+        self.insert(path, kind, owner, Arming::Lost { checked, with_connection: false });
+    }
+
+    fn insert(&mut self, path: Ustring, kind: WatchKind, owner: RequestId, arming: Arming) {
+        if kind == WatchKind::PersistentRecursive {
+            self.recursive += 1;
+            self.longest_recursive = self.longest_recursive.max(path.len());
+        }
         self.by_owner.insert(owner, (path.clone(), kind));
-        self.by_key.insert((path, kind, owner), Arming::Armed);
+        self.by_key.insert((path, kind, owner), arming);
     }
 
     /// Forgets the watch that this request set, and tells its path.
@@ -114,17 +143,18 @@ impl Watches {
         let mut fired = Vec::new();
         for ((_, kind, owner), arming) in self.at(path).filter(|(key, _)| key.1.hears(event)) {
             if *kind != WatchKind::PersistentRecursive {
-                let early = kind.is_persistent() && *arming != Arming::Armed;
+                let early = kind.is_persistent() && arming.has_gap();
                 fired.push(Fired { owner: *owner, last: !kind.is_persistent() && is_known(event), early });
             }
         }
         if self.recursive > 0 && event != EventType::NODE_CHILDREN_CHANGED {
-            for ancestor in ancestors(path) {
+            let known = ancestors(path).filter(|ancestor| ancestor.len() <= self.longest_recursive);
+            for ancestor in known {
                 let recursive = self.at(&ancestor).filter(|(key, _)| key.1 == WatchKind::PersistentRecursive);
                 fired.extend(recursive.map(|(key, arming)| Fired {
                     owner: key.2,
                     last: false,
-                    early: *arming != Arming::Armed,
+                    early: arming.has_gap(),
                 }));
             }
         }
@@ -166,7 +196,7 @@ impl Watches {
         let keys: Vec<_> = self.at(path).map(|(key, _)| key.clone()).filter(|key| which(key.1)).collect();
         for key in &keys {
             if let Some(arming @ Arming::Armed) = self.by_key.get_mut(key) {
-                *arming = Arming::Lost { checked: last_zxid };
+                *arming = Arming::Lost { checked: last_zxid, with_connection: false };
             }
         }
         !keys.is_empty()
@@ -176,8 +206,10 @@ impl Watches {
     pub(crate) fn connection_lost(&mut self, last_zxid: Zxid) {
         for arming in self.by_key.values_mut() {
             *arming = match *arming {
-                Arming::Armed => Arming::Lost { checked: last_zxid },
-                Arming::Lost { checked } | Arming::Sent { checked, .. } => Arming::Lost { checked },
+                Arming::Armed => Arming::Lost { checked: last_zxid, with_connection: true },
+                Arming::Lost { checked, .. } | Arming::Sent { checked, .. } => {
+                    Arming::Lost { checked, with_connection: true }
+                }
             };
         }
     }
@@ -198,13 +230,17 @@ impl Watches {
         recursive.map(|key| key.0.clone()).filter(has_child).collect()
     }
 
-    /// The persistent watches are armed, and their owners know what they may have missed.
-    pub(crate) fn persistent_restored(&mut self) {
+    /// The persistent watches are armed, and their owners know what they may have missed. Tells whether there
+    /// are any.
+    pub(crate) fn persistent_restored(&mut self) -> bool {
+        let mut are_some = false;
         for (key, arming) in &mut self.by_key {
             if key.1.is_persistent() && matches!(arming, Arming::Sent { .. }) {
                 *arming = Arming::Armed;
+                are_some = true;
             }
         }
+        are_some
     }
 
     fn at(&self, path: &Ustring) -> impl Iterator<Item = (&Key, &Arming)> {
@@ -215,7 +251,7 @@ impl Watches {
 }
 
 /// Whether the event is one of the four that servers send, after which one-time watches are gone there.
-fn is_known(event: EventType) -> bool {
+pub(crate) fn is_known(event: EventType) -> bool {
     (EventType::NODE_CREATED.0..=EventType::NODE_CHILDREN_CHANGED.0).contains(&event.0)
 }
 
