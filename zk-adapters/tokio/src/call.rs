@@ -12,7 +12,7 @@ use zk_session::{Instant, RequestId, RequestOptions};
 
 use crate::{
     Error,
-    shared::{Inner, Shared},
+    shared::{Inner, NO_LATER, Shared},
     slots::SlotId,
 };
 
@@ -43,8 +43,9 @@ impl<T> Call<T> {
         read: fn(Result<Response, Error>) -> Result<T, Error>,
         accepted: impl FnOnce(&mut Inner, RequestId),
     ) -> Self {
-        Self::begin(shared, read, |inner, now| {
-            let (request, slot) = inner.submit(request, options.at(now), now)?;
+        let (options, now) = options.at(shared);
+        Self::begin(shared, read, |inner| {
+            let (request, slot) = inner.submit(request, options, now)?;
             accepted(inner, request);
             Ok((request, slot))
         })
@@ -53,9 +54,9 @@ impl<T> Call<T> {
     pub(crate) fn begin(
         shared: &Arc<Shared>,
         read: fn(Result<Response, Error>) -> Result<T, Error>,
-        submit: impl FnOnce(&mut Inner, Instant) -> Result<(RequestId, SlotId), Error>,
+        submit: impl FnOnce(&mut Inner) -> Result<(RequestId, SlotId), Error>,
     ) -> Self {
-        let state = shared.command(|inner, now| match submit(inner, now) {
+        let state = shared.change(|inner| match submit(inner) {
             Ok((request, slot)) => State::UnderWay { request, slot },
             Err(error) => State::Refused(error),
         });
@@ -113,11 +114,11 @@ pub(crate) struct CallOptions {
 }
 
 impl CallOptions {
-    fn at(self, now: zk_session::Instant) -> RequestOptions {
+    /// Reads the clock only where a deadline counts from it.
+    fn at(self, shared: &Shared) -> (RequestOptions, Instant) {
         let options = RequestOptions::default().with_retry(self.retry);
-        match self.deadline {
-            Some(deadline) => options.with_deadline(now + deadline),
-            None => options,
-        }
+        let Some(deadline) = self.deadline else { return (options, NO_LATER) };
+        let now = shared.now();
+        (options.with_deadline(now + deadline), now)
     }
 }

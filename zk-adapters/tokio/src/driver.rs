@@ -55,14 +55,14 @@ impl Driver {
         }
     }
 
-    fn turn(&mut self, context: &mut Context<'_>) -> Turn {
+    fn turn(&mut self, context: &mut Context<'_>, now: Instant) -> Turn {
         let seen = self.link.as_mut().map_or(Seen::Nothing, |link| link.poll(context, &mut self.buffer));
         let probed = self.probe.as_mut().map_or(Poll::Pending, |probe| probe.poll(context));
         let shared = Arc::clone(&self.shared);
-        let now = shared.now();
         let mut old_link = None;
         let mut inner = shared.lock();
         let has_seen = !matches!(seen, Seen::Nothing) || probed.is_ready();
+        let is_settled = matches!(seen, Seen::Nothing | Seen::Moved { is_settled: true, .. });
         if let (Poll::Ready(read_write), Some(probe)) = (probed, self.probe.take_if(|_| probed.is_ready())) {
             inner.session.handle_probed(probe.id, read_write, now);
         }
@@ -70,23 +70,25 @@ impl Driver {
             inner.report(link.connection, seen, &self.buffer, now, &mut self.wakeups);
         }
         // What lies unread is fed before a tick, for it may be what the session waits for.
-        let due = inner.session.poll_timeout().filter(|&due| !has_seen && due <= now);
-        if let Some(due) = due {
-            let may_have_unread = self.link.as_ref().is_some_and(Link::is_open) && now - due >= LATE;
-            if may_have_unread && !self.has_looked {
+        if !has_seen {
+            let due = inner.session.poll_timeout().filter(|&due| due <= now);
+            let is_late = due.is_some_and(|due| now - due >= LATE);
+            if is_late && !self.has_looked && self.link.as_ref().is_some_and(Link::is_open) {
                 self.has_looked = true;
                 return Turn::AfterOthers;
             }
             inner.session.handle_timeout(now);
-            inner.slots.give_back();
-            self.buffer.give_back();
+            if due.is_some() {
+                inner.slots.give_back();
+                self.buffer.give_back();
+            }
         }
         self.has_looked = false;
         let has_acted = self.act(&mut inner, &mut old_link);
         if inner.is_over() {
             return Turn::End;
         }
-        if has_seen || has_acted {
+        if !is_settled || has_acted {
             return Turn::Again;
         }
         inner.driver = Some(context.waker().clone());
@@ -131,8 +133,9 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let driver = &mut *self;
+        let mut now = driver.shared.now();
         loop {
-            let turn = driver.turn(context);
+            let turn = driver.turn(context, now);
             driver.shared.wake(&mut driver.wakeups);
             match turn {
                 Turn::Again => {}
@@ -144,6 +147,7 @@ impl Future for Driver {
                 Turn::Sleep { due } => {
                     let due = due.and_then(|due| driver.shared.alarm_at(due));
                     ready!(driver.alarm.poll(due, context));
+                    now = driver.shared.now();
                 }
                 Turn::End => return Poll::Ready(()),
             }

@@ -47,6 +47,8 @@ pub(crate) enum Seen {
         /// How many bytes were read into the buffer.
         received: usize,
         lost: Option<Lost>,
+        /// There is nothing more to write or to read, and the task is woken when there is.
+        is_settled: bool,
     },
 }
 
@@ -113,10 +115,13 @@ impl Link {
                 if sent.is_none() && received == 0 && lost.is_none() {
                     return Seen::Nothing;
                 }
+                let is_settled = lost.is_none()
+                    && outbox.is_empty()
+                    && (received == 0 || stream.poll_read_ready(context).is_pending());
                 if lost.is_some() {
                     self.stage = Stage::Over;
                 }
-                Seen::Moved { sent, received, lost }
+                Seen::Moved { sent, received, lost, is_settled }
             }
             Stage::Over => Seen::Nothing,
         }

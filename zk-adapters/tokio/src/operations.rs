@@ -9,7 +9,10 @@ use zk_proto::{
 };
 use zk_session::AuthInfo;
 
-use crate::{Call, Client, StandingCall};
+use crate::{
+    Call, Client, StandingCall,
+    shared::{Inner, NO_LATER},
+};
 
 /// Several operations in one request.
 impl Client {
@@ -50,7 +53,7 @@ impl Client {
     /// `auth` is `user:password`. A refusal ends the session, as in the Java client.
     pub fn add_auth(&self, scheme: &str, auth: impl Into<Bytes>) -> Call<()> {
         let info = AuthInfo { scheme: scheme.to_owned(), auth: auth.into() };
-        let submit = |inner: &mut crate::shared::Inner, now| inner.add_auth(info, now);
+        let submit = |inner: &mut Inner| inner.add_auth(info, NO_LATER);
         Call::begin(self.shared(), |outcome| outcome.map(drop), submit)
     }
 

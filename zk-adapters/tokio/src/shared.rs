@@ -50,6 +50,9 @@ pub(crate) struct Inner {
     failures: BTreeMap<ServerAddr, AttemptCause>,
 }
 
+/// Before any moment that the session has been told, and so the latest one for it.
+pub(crate) const NO_LATER: Instant = Instant::ZERO;
+
 /// What is to be done once the lock is released.
 #[derive(Debug, Default)]
 pub(crate) struct Wakeups {
@@ -90,11 +93,17 @@ impl Shared {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the session, and wakes the driver to act upon it.
+    /// Changes the session at this moment, and wakes the driver to act upon it.
     pub(crate) fn command<R>(&self, change: impl FnOnce(&mut Inner, Instant) -> R) -> R {
         let now = self.now();
+        self.change(|inner| change(inner, now))
+    }
+
+    /// Changes the session, and wakes the driver to act upon it: it brings the time before it does so, and a change
+    /// that doesn't count from the present needs none.
+    pub(crate) fn change<R>(&self, change: impl FnOnce(&mut Inner) -> R) -> R {
         let mut inner = self.lock();
-        let result = change(&mut inner, now);
+        let result = change(&mut inner);
         let driver = inner.driver.take();
         drop(inner);
         if let Some(driver) = driver {
@@ -181,7 +190,7 @@ impl Inner {
         }
         if !event.last {
             // A one-time watch is over with whatever it tells, be it an event that only a newer server knows.
-            self.session.remove_watch(event.request, Instant::ZERO);
+            self.session.remove_watch(event.request, NO_LATER);
         }
         wakeups.add(self.watches.tell(event));
     }
@@ -238,7 +247,7 @@ impl Inner {
                 self.attempt_failed(AttemptCause::Dial(Arc::new(error)), wakeups);
                 self.session.handle_disconnected(connection, now);
             }
-            Seen::Moved { sent, received, lost } => {
+            Seen::Moved { sent, received, lost, .. } => {
                 if let Some(sent) = sent {
                     self.session.handle_sent(connection, sent, now);
                 }

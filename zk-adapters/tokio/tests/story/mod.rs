@@ -3,22 +3,21 @@
 
 use core::{future::IntoFuture, time::Duration};
 
-use tokio::time::{Timeout, timeout};
+use tokio::time::timeout;
 use zk_harness::Ensemble;
 use zk_tokio::{Client, Connector, SessionEvent, SessionEvents};
 
 /// A future that fails the test if it takes too long: so a hang is a failure, and no test sleeps.
-pub(crate) trait Patient: IntoFuture + Sized {
+pub(crate) trait Patient: IntoFuture + Sized + Send {
     fn patient(self) -> impl Future<Output = Self::Output> + Send
     where
         Self::IntoFuture: Send,
     {
-        let waiting: Timeout<_> = timeout(PATIENCE, self.into_future());
-        async move { waiting.await.expect("it takes longer than a minute") }
+        async move { timeout(PATIENCE, self).await.expect("it takes no longer than a minute") }
     }
 }
 
-impl<F: IntoFuture> Patient for F {}
+impl<F: IntoFuture + Send> Patient for F {}
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
