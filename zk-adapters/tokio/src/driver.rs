@@ -6,13 +6,11 @@ use core::{
 };
 use std::sync::Arc;
 
-use tokio::{
-    task::yield_now,
-    time::{Sleep, sleep},
-};
+use tokio::task::yield_now;
 use zk_session::{Action, Instant};
 
 use crate::{
+    alarm::Alarm,
     link::{Link, ReadBuffer, Seen},
     probe::Probe,
     shared::{Inner, Shared, Wakeups},
@@ -165,29 +163,6 @@ impl Drop for Driver {
         }
         drop(inner);
         self.shared.wake(&mut self.wakeups);
-    }
-}
-
-/// The one timer. It isn't set later when the deadline moves away, only looked at again when it fires.
-struct Alarm {
-    sleep: Pin<Box<Sleep>>,
-    is_set: bool,
-}
-
-impl Alarm {
-    fn new() -> Self {
-        Self { sleep: Box::pin(sleep(Duration::ZERO)), is_set: false }
-    }
-
-    /// Ready if the deadline has come; otherwise the task is woken then, or earlier.
-    fn poll(&mut self, due: Option<tokio::time::Instant>, context: &mut Context<'_>) -> Poll<()> {
-        let Some(due) = due else { return Poll::Pending };
-        if self.is_set && due >= self.sleep.deadline() && !self.sleep.is_elapsed() {
-            return Poll::Pending;
-        }
-        self.is_set = true;
-        self.sleep.as_mut().reset(due);
-        self.sleep.as_mut().poll(context)
     }
 }
 

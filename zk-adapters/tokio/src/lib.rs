@@ -34,6 +34,7 @@ macro_rules! answer {
     };
 }
 
+mod alarm;
 mod call;
 mod client;
 mod connector;
