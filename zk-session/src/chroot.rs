@@ -1,33 +1,39 @@
-//! The chroot of the connect string: a session's paths are below it, and nothing outside the session sees that.
+//! Roots for paths: the chroot of the connect string, and those of clients that share a session.
 
-use alloc::string::String;
+use alloc::sync::Arc;
 
 use zk_proto::{
     Create2Response, CreateResponse, Op, OpResult, Request, Response, SyncResponse, Ustring, Vector,
 };
 
-/// Converts paths between client and server, a component at a time. `/zookeeper` and what lies below it stay
-/// as they are in both directions.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Chroot(Option<String>);
+use crate::{SubmitError, admission};
+
+/// Converts paths between those who live below a root and those above, a component at a time. `/zookeeper` and
+/// what lies below it stay as they are in both directions.
+///
+/// A session applies the chroot of its connect string by itself. This is for adapters whose clients have roots of
+/// their own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chroot(Option<Arc<str>>);
 
 impl Chroot {
-    pub(crate) fn new(chroot: Option<String>) -> Self {
-        Self(chroot.filter(|chroot| chroot != "/"))
+    /// The root that this path names; `/` and none are no root at all.
+    pub fn new(chroot: Option<&str>) -> Self {
+        Self(chroot.filter(|&chroot| chroot != "/").map(Arc::from))
     }
 
-    /// The server's path for a client's.
-    fn server_path(&self, path: &Ustring) -> Ustring {
+    /// The path above the root for one below it.
+    pub fn server_path(&self, path: &Ustring) -> Ustring {
         let (Some(chroot), Some(text)) = (&self.0, path.as_str()) else { return path.clone() };
         if is_at_or_below(text, RESERVED) {
             return path.clone();
         }
         let below = if text == "/" { "" } else { text };
-        Ustring::from([chroot.as_str(), below].concat())
+        Ustring::from([&**chroot, below].concat())
     }
 
-    /// The client's path for a server's; the same where it lies outside the chroot.
-    pub(crate) fn client_path(&self, path: &Ustring) -> Ustring {
+    /// The path below the root for one above it; the same where it lies outside.
+    pub fn client_path(&self, path: &Ustring) -> Ustring {
         let Some(chroot) = &self.0 else { return path.clone() };
         let Some(below) = path.as_bytes().strip_prefix(chroot.as_bytes()) else { return path.clone() };
         match below.first() {
@@ -40,11 +46,21 @@ impl Chroot {
         }
     }
 
-    /// Turns a request's client paths into server paths.
+    /// Checks a request's paths, and turns them from those below the root into those above it. `delete("/")` stays
+    /// as it is, so that it is refused: the root's own znode can't be deleted by accident.
     ///
-    /// `delete("/")` is sent as it is, so that it is refused: the chroot's own znode can't be deleted by
-    /// accident.
-    pub(crate) fn apply(&self, request: &mut Request) {
+    /// # Errors
+    /// If [`Session::submit`](crate::Session::submit) would refuse the request for its paths or fields.
+    pub fn apply(&self, request: &mut Request) -> Result<(), SubmitError> {
+        if self.0.is_some() {
+            admission::check(request)?;
+            self.apply_checked(request);
+        }
+        Ok(())
+    }
+
+    /// The same for a request that was checked.
+    pub(crate) fn apply_checked(&self, request: &mut Request) {
         if self.0.is_none() {
             return;
         }
@@ -63,8 +79,8 @@ impl Chroot {
         *path = self.server_path(path);
     }
 
-    /// Turns a response's server paths into client paths.
-    pub(crate) fn undo(&self, response: &mut Response) {
+    /// Turns a response's paths from those above the root into those below it.
+    pub fn undo(&self, response: &mut Response) {
         if self.0.is_none() {
             return;
         }
@@ -81,7 +97,7 @@ impl Chroot {
         }
     }
 
-    pub(crate) fn undo_in_results(&self, results: &mut [OpResult]) {
+    fn undo_in_results(&self, results: &mut [OpResult]) {
         for result in results {
             if let OpResult::Create(CreateResponse { path })
             | OpResult::Create2(Create2Response { path, .. }) = result

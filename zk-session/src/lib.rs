@@ -118,6 +118,7 @@ pub use action::{
     WatchEndReason, WatchEvent,
 };
 pub use auth::AuthInfo;
+pub use chroot::Chroot;
 pub use config::{Config, Expiry, OnLoss, RequestOptions, Retry};
 #[cfg(feature = "digest-md5")]
 pub use digest_md5::DigestMd5;

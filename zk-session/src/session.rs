@@ -178,7 +178,7 @@ impl Session {
         let has_servers = !config.connect_string.servers.is_empty();
         let resume = config.resume.clone().filter(|credentials| credentials.session_id != SessionId(0));
         let mut session = Self {
-            chroot: Chroot::new(config.connect_string.chroot.clone()),
+            chroot: Chroot::new(config.connect_string.chroot.as_deref()),
             state: State::Connecting,
             now,
             actions: VecDeque::new(),
@@ -303,7 +303,7 @@ impl Session {
         self.begin_input(now);
         self.admit(&request)?;
         self.admit_epoch(options.epoch)?;
-        self.chroot.apply(&mut request);
+        self.chroot.apply_checked(&mut request);
         self.admit_size(&request, options.retry)?;
         let id = self.accept();
         let asks_for_watch = admission::asks_for_watch(&request);

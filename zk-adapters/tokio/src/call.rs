@@ -8,7 +8,7 @@ use core::{
 use std::sync::Arc;
 
 use zk_proto::{Request, Response};
-use zk_session::{Instant, RequestId, RequestOptions};
+use zk_session::{Chroot, Instant, RequestId, RequestOptions};
 
 use crate::{
     Error,
@@ -24,6 +24,7 @@ use crate::{
 #[must_use = "dropping it cancels the request"]
 pub struct Call<T> {
     shared: Arc<Shared>,
+    chroot: Chroot,
     state: State,
     read: fn(Result<Response, Error>) -> Result<T, Error>,
 }
@@ -38,13 +39,15 @@ enum State {
 impl<T> Call<T> {
     pub(crate) fn submit(
         shared: &Arc<Shared>,
-        request: Request,
+        chroot: &Chroot,
+        mut request: Request,
         options: CallOptions,
         read: fn(Result<Response, Error>) -> Result<T, Error>,
         accepted: impl FnOnce(&mut Inner, RequestId),
     ) -> Self {
         let (options, now) = options.at(shared);
-        Self::begin(shared, read, |inner| {
+        Self::begin(shared, chroot, read, |inner| {
+            chroot.apply(&mut request)?;
             let (request, slot) = inner.submit(request, options, now)?;
             accepted(inner, request);
             Ok((request, slot))
@@ -53,6 +56,7 @@ impl<T> Call<T> {
 
     pub(crate) fn begin(
         shared: &Arc<Shared>,
+        chroot: &Chroot,
         read: fn(Result<Response, Error>) -> Result<T, Error>,
         submit: impl FnOnce(&mut Inner) -> Result<(RequestId, SlotId), Error>,
     ) -> Self {
@@ -60,7 +64,12 @@ impl<T> Call<T> {
             Ok((request, slot)) => State::UnderWay { request, slot },
             Err(error) => State::Refused(error),
         });
-        Self { shared: Arc::clone(shared), state, read }
+        Self { shared: Arc::clone(shared), chroot: chroot.clone(), state, read }
+    }
+
+    /// Below which path of the session's the request's paths are.
+    pub(crate) fn chroot(&self) -> &Chroot {
+        &self.chroot
     }
 
     /// The request's number, as the session counts them. None if it was not accepted, or has ended.
@@ -80,8 +89,11 @@ impl<T> Future for Call<T> {
     /// If polled again after it was ready.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if let State::UnderWay { slot, .. } = self.state {
-            let outcome = ready!(self.shared.lock().slots.poll(slot, context));
+            let mut outcome = ready!(self.shared.lock().slots.poll(slot, context));
             self.state = State::Over;
+            if let Ok(response) = &mut outcome {
+                self.chroot.undo(response);
+            }
             return Poll::Ready((self.read)(outcome));
         }
         match mem::replace(&mut self.state, State::Over) {

@@ -5,10 +5,10 @@ use bytes::Bytes;
 use zk_proto::{
     Acl, ConnectString, ConnectStringError, Create2Response, CreateMode, CreateResponse, DeleteRequest,
     ErrorCode, ExistsRequest, GetChildren2Request, GetChildren2Response, GetChildrenRequest, GetDataRequest,
-    GetDataResponse, Request, Response, ServerAddr, SessionId, SetDataRequest, Stat, SyncRequest, Ustring,
-    Vector, Zxid,
+    GetDataResponse, PathError, Request, Response, ServerAddr, SessionId, SetDataRequest, Stat, SyncRequest,
+    Ustring, Vector, Zxid, validate_path,
 };
-use zk_session::{Credentials, Retry, State, Stats};
+use zk_session::{Chroot, Credentials, Retry, State, Stats};
 
 use crate::{
     AttemptFailure, Call, ConnectError, Connector, Error, SessionEnd, SessionEvents, StandingCall, WatchCall,
@@ -46,6 +46,8 @@ use crate::{
 #[derive(Clone)]
 pub struct Client {
     handle: Arc<Handle>,
+    /// The root of this handle's paths, within the session's own chroot.
+    chroot: Chroot,
     options: CallOptions,
 }
 
@@ -81,7 +83,7 @@ impl Client {
 
     pub(crate) fn new(shared: Arc<Shared>, deadline: Option<Duration>) -> Self {
         let options = CallOptions { deadline, retry: Retry::Never };
-        Self { handle: Arc::new(Handle { shared }), options }
+        Self { handle: Arc::new(Handle { shared }), chroot: Chroot::default(), options }
     }
 
     /// A handle to the same session whose requests end after `deadline`, counted from their submission, if nothing
@@ -89,14 +91,30 @@ impl Client {
     #[must_use]
     pub fn with_deadline(&self, deadline: Duration) -> Self {
         let options = CallOptions { deadline: Some(deadline), ..self.options };
-        Self { handle: Arc::clone(&self.handle), options }
+        Self { options, ..self.clone() }
     }
 
     /// A handle to the same session whose requests fare so when their connection is lost.
     #[must_use]
     pub fn with_retry(&self, retry: Retry) -> Self {
         let options = CallOptions { retry, ..self.options };
-        Self { handle: Arc::clone(&self.handle), options }
+        Self { options, ..self.clone() }
+    }
+
+    /// A handle to the same session whose paths are below `path`, which is one of this handle's own and need not
+    /// exist. `/zookeeper` and what lies below it stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// [`PathError`], if the path breaks ZooKeeper's rules.
+    pub fn chroot(&self, path: &str) -> Result<Self, PathError> {
+        validate_path(path)?;
+        let root = self.chroot.server_path(&path.into());
+        Ok(Self { chroot: Chroot::new(root.as_str()), ..self.clone() })
+    }
+
+    pub(crate) fn root(&self) -> &Chroot {
+        &self.chroot
     }
 
     /// Replaces the servers by those that a connect string names; the chroot stays, and need not be named. Whether the
@@ -273,13 +291,16 @@ impl Client {
         request: Request,
         read: fn(Result<Response, Error>) -> Result<T, Error>,
     ) -> Call<T> {
-        Call::submit(self.shared(), request, self.options, read, |_, _| {})
+        Call::submit(self.shared(), &self.chroot, request, self.options, read, |_, _| {})
     }
 
     pub(crate) fn standing_call(&self, request: Request) -> StandingCall {
         let read = |outcome| answer!(outcome, AddWatch);
         let accepted = |inner: &mut Inner, request| inner.standing.hold(request);
-        StandingCall::new(Call::submit(self.shared(), request, self.options, read, accepted), self.shared())
+        StandingCall::new(
+            Call::submit(self.shared(), &self.chroot, request, self.options, read, accepted),
+            self.shared(),
+        )
     }
 
     fn watch_call<T>(
@@ -289,7 +310,10 @@ impl Client {
         read: fn(Result<Response, Error>) -> Result<T, Error>,
     ) -> WatchCall<T> {
         let accepted = |inner: &mut Inner, request| inner.watches.hold(request, on_missing);
-        WatchCall::new(Call::submit(self.shared(), request, self.options, read, accepted), self.shared())
+        WatchCall::new(
+            Call::submit(self.shared(), &self.chroot, request, self.options, read, accepted),
+            self.shared(),
+        )
     }
 }
 

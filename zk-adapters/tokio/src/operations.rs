@@ -54,7 +54,7 @@ impl Client {
     pub fn add_auth(&self, scheme: &str, auth: impl Into<Bytes>) -> Call<()> {
         let info = AuthInfo { scheme: scheme.to_owned(), auth: auth.into() };
         let submit = |inner: &mut Inner| inner.add_auth(info, NO_LATER);
-        Call::begin(self.shared(), |outcome| outcome.map(drop), submit)
+        Call::begin(self.shared(), self.root(), |outcome| outcome.map(drop), submit)
     }
 
     /// The identities that the connection has (opcode `whoAmI`, since 3.7).

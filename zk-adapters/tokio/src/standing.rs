@@ -10,7 +10,7 @@ use std::{
 };
 
 use zk_proto::{ErrorResponse, Zxid};
-use zk_session::{RequestId, WatchEvent};
+use zk_session::{Chroot, RequestId, WatchEvent};
 
 use crate::{Call, Error, WatchEnded, shared::Shared};
 
@@ -39,6 +39,7 @@ pub enum StandingEvent {
 #[must_use = "a watch is removed when it is dropped"]
 pub struct StandingWatch {
     shared: Arc<Shared>,
+    chroot: Chroot,
     request: RequestId,
 }
 
@@ -60,7 +61,11 @@ impl StandingWatch {
     ///
     /// As [`next`](Self::next).
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<StandingEvent, WatchEnded>> {
-        self.shared.lock().standing.poll(self.request, context)
+        let mut told = ready!(self.shared.lock().standing.poll(self.request, context));
+        if let Ok(StandingEvent::Event(event)) = &mut told {
+            event.path = self.chroot.client_path(&event.path);
+        }
+        Poll::Ready(told)
     }
 
     /// The request that set the watch.
@@ -94,7 +99,12 @@ pub struct StandingCall {
 
 impl StandingCall {
     pub(crate) fn new(call: Call<ErrorResponse>, shared: &Arc<Shared>) -> Self {
-        let watch = call.request().map(|request| StandingWatch { shared: Arc::clone(shared), request });
+        let chroot = || call.chroot().clone();
+        let watch = call.request().map(|request| StandingWatch {
+            shared: Arc::clone(shared),
+            chroot: chroot(),
+            request,
+        });
         Self { call, watch }
     }
 }

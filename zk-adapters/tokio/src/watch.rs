@@ -6,7 +6,7 @@ use core::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 
-use zk_session::{RequestId, WatchEvent};
+use zk_session::{Chroot, RequestId, WatchEvent};
 
 use crate::{Call, Error, WatchEnded, shared::Shared};
 
@@ -19,6 +19,7 @@ use crate::{Call, Error, WatchEnded, shared::Shared};
 #[must_use = "a watch is removed when it is dropped"]
 pub struct Watch {
     shared: Arc<Shared>,
+    chroot: Chroot,
     request: RequestId,
     outcome: Option<Result<WatchEvent, WatchEnded>>,
 }
@@ -44,7 +45,10 @@ impl Watch {
         if let Some(outcome) = &self.outcome {
             return Poll::Ready(outcome.clone());
         }
-        let outcome = ready!(self.shared.lock().watches.poll(self.request, context));
+        let mut outcome = ready!(self.shared.lock().watches.poll(self.request, context));
+        if let Ok(event) = &mut outcome {
+            event.path = self.chroot.client_path(&event.path);
+        }
         self.outcome = Some(outcome.clone());
         Poll::Ready(outcome)
     }
@@ -86,8 +90,12 @@ pub struct WatchCall<T> {
 
 impl<T> WatchCall<T> {
     pub(crate) fn new(call: Call<T>, shared: &Arc<Shared>) -> Self {
-        let watch =
-            call.request().map(|request| Watch { shared: Arc::clone(shared), request, outcome: None });
+        let watch = call.request().map(|request| Watch {
+            shared: Arc::clone(shared),
+            chroot: call.chroot().clone(),
+            request,
+            outcome: None,
+        });
         Self { call, watch }
     }
 }

@@ -269,3 +269,27 @@ async fn sasl_authenticates_on_every_connection() {
     }
     std::fs::remove_file(jaas).unwrap();
 }
+
+#[tokio::test]
+async fn handles_with_roots_of_their_own_share_a_session() {
+    let server = standalone();
+    let (outer, _) = connect(&server.connect_string()).await;
+    persistent(&outer, "/app").await;
+    persistent(&outer, "/app/inner").await;
+    let app = outer.chroot("/app").unwrap();
+    let inner = app.chroot("/inner").unwrap();
+    assert_eq!(app.session_id(), outer.session_id());
+    let created = inner.create("/x", "1", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    assert_eq!(created.path, "/x");
+    let (_, mut watch) = inner.get_data_and_watch("/x").patient().await.unwrap();
+    outer.set_data("/app/inner/x", "2", -1).patient().await.unwrap();
+    assert_eq!(watch.changed().patient().await.unwrap().path, "/x");
+    assert_eq!(app.get_data("/inner/x").patient().await.unwrap().data.as_deref(), Some(&b"2"[..]));
+    let results = app.multi(vec![create("/m")]).patient().await.unwrap();
+    assert!(matches!(&results[0], OpResult::Create(created) if created.path == "/m"), "{results:?}");
+    assert!(outer.exists("/app/m").patient().await.unwrap().is_some());
+    let error = inner.get_data("x").patient().await.unwrap_err();
+    assert!(matches!(error, Error::NotSubmitted(zk_tokio::SubmitError::InvalidPath(_))), "{error:?}");
+    inner.delete("/", -1).patient().await.unwrap_err();
+    assert!(outer.chroot("app").is_err());
+}
