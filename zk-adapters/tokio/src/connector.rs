@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout};
 use zk_proto::{ConnectString, ConnectStringError};
 use zk_session::{Config, Credentials, Epoch, Session};
 
-use crate::{Client, ConnectError, SessionEnd, SessionEvents, driver::Driver, shared::Shared};
+use crate::{Client, ConnectError, SessionEnd, SessionEvents, driver::Driver, shared::Shared, trace};
 
 /// How a session is made: what isn't told has a default.
 ///
@@ -117,7 +117,7 @@ impl Connector {
         let epoch = Epoch::new(Instant::now().into_std());
         let session = Session::new(self.config, zk_session::Instant::ZERO);
         let shared = Arc::new(Shared::new(session, epoch));
-        tokio::spawn(Driver::new(Arc::clone(&shared)));
+        trace::spawn(Driver::new(Arc::clone(&shared)));
         let events = SessionEvents::new(Arc::clone(&shared));
         (Client::new(shared, self.deadline), events)
     }

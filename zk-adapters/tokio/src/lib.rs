@@ -48,6 +48,7 @@ mod probe;
 mod shared;
 mod slots;
 mod standing;
+mod trace;
 mod watch;
 
 pub use call::Call;

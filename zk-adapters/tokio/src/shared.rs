@@ -17,6 +17,7 @@ use crate::{
     link::{Link, ReadBuffer, Seen},
     slots::{SlotId, Slots},
     standing::Standing,
+    trace,
     watch::Watches,
 };
 
@@ -58,6 +59,7 @@ pub(crate) const NO_LATER: Instant = Instant::ZERO;
 pub(crate) struct Wakeups {
     wakers: Vec<Waker>,
     milestone: bool,
+    told: trace::Told,
 }
 
 impl Shared {
@@ -114,6 +116,7 @@ impl Shared {
 
     /// Wakes all who have something to take up.
     pub(crate) fn wake(&self, wakeups: &mut Wakeups) {
+        wakeups.told.tell();
         for waker in wakeups.wakers.drain(..) {
             waker.wake();
         }
@@ -169,7 +172,7 @@ impl Inner {
             other => {
                 self.take_note(&other, wakeups);
                 if let Some(event) = SessionEvent::new(other, self) {
-                    wakeups.add(self.events.push(event));
+                    self.push_event(event, wakeups);
                 }
             }
         }
@@ -220,6 +223,11 @@ impl Inner {
         self.end(end, wakeups);
     }
 
+    fn push_event(&mut self, event: SessionEvent, wakeups: &mut Wakeups) {
+        wakeups.told.note(&event);
+        wakeups.add(self.events.push(event));
+    }
+
     fn end(&mut self, end: SessionEnd, wakeups: &mut Wakeups) {
         self.end.get_or_insert(end);
         self.server = None;
@@ -268,7 +276,7 @@ impl Inner {
         self.server = Some(server.clone());
         self.address = None;
         self.is_accepted = false;
-        wakeups.add(self.events.push(SessionEvent::Connecting { server: server.clone() }));
+        self.push_event(SessionEvent::Connecting { server: server.clone() }, wakeups);
     }
 
     /// Notes that the session gave up its connection: an attempt that failed, unless it had been accepted on it.
@@ -281,7 +289,7 @@ impl Inner {
     fn attempt_failed(&mut self, cause: AttemptCause, wakeups: &mut Wakeups) {
         let Some(server) = self.server.clone() else { return };
         self.failures.insert(server.clone(), cause.clone());
-        wakeups.add(self.events.push(SessionEvent::AttemptFailed { server, cause }));
+        self.push_event(SessionEvent::AttemptFailed { server, cause }, wakeups);
     }
 
     /// Why the last attempt at each server failed, since the session was last ready.
@@ -320,7 +328,7 @@ impl Inner {
         }
         wakeups.wakers.extend(self.watches.end_all());
         wakeups.wakers.extend(self.standing.end_all(WatchEnded::DriverGone));
-        wakeups.add(self.events.push(SessionEvent::DriverGone));
+        self.push_event(SessionEvent::DriverGone, wakeups);
         self.end(SessionEnd::DriverGone, wakeups);
     }
 }
