@@ -222,11 +222,7 @@ impl Act {
     /// What time does.
     fn pass(&self, world: &mut World) {
         match self {
-            Self::Tick => {
-                if world.session.poll_timeout().is_some() {
-                    world.tick();
-                }
-            }
+            Self::Tick if world.session.poll_timeout().is_some() => world.tick(),
             Self::Advance(millis) => {
                 let most = world.session.negotiated_timeout() * 5;
                 world.advance(Duration::from_millis((*millis).into()).min(most));
