@@ -63,7 +63,10 @@ pub(crate) enum Act {
     Bytes(Vec<u8>),
     Stall,
     Flow,
+    /// A stalled transport takes so many bytes.
     Take(u8),
+    /// It takes so many bytes, and then it is cut.
+    CutShort(u8),
     Tick,
     Advance(u16),
     Oversleep(u32),
@@ -88,7 +91,7 @@ pub(crate) fn act() -> impl Strategy<Value = Act> {
         3 => Just(Act::Cut),
         24 => Just(Act::Answer),
         14 => server_act(),
-        3 => prop_oneof![1 => Just(Act::Stall), 3 => Just(Act::Flow), 2 => any::<u8>().prop_map(Act::Take)],
+        6 => transport_act(),
         8 => prop_oneof![4 => Just(Act::Tick), 3 => any::<u16>().prop_map(Act::Advance)],
         2 => prop_oneof![
             any::<u32>().prop_map(|millis| Act::Oversleep(millis % 100_000)),
@@ -111,6 +114,16 @@ pub(crate) fn act() -> impl Strategy<Value = Act> {
 fn submit() -> impl Strategy<Value = Act> + Clone {
     (any::<u8>(), 0_u8..4, any::<bool>(), proptest::option::weighted(0.2, any::<u16>()))
         .prop_map(|(what, path, retry, deadline)| Act::Submit { what, path, retry, deadline })
+}
+
+fn transport_act() -> impl Strategy<Value = Act> + Clone {
+    let count = || prop_oneof![1 => Just(0_u8), 4 => 0_u8..100];
+    prop_oneof![
+        3 => Just(Act::Stall),
+        3 => Just(Act::Flow),
+        3 => count().prop_map(Act::Take),
+        3 => count().prop_map(Act::CutShort),
+    ]
 }
 
 fn server_act() -> impl Strategy<Value = Act> + Clone {
@@ -194,10 +207,14 @@ impl Act {
             Self::Stall => world.transport = Transport::Stalls,
             Self::Flow => world.transport = Transport::Flows,
             Self::Pieces(len) => world.piece = (*len).into(),
-            Self::Take(count) => {
+            Self::Take(count) | Self::CutShort(count) => {
                 let waiting = world.link.as_ref().map_or(0, |link| link.outbox.len());
                 if waiting > 0 && world.transport == Transport::Stalls {
                     world.take(usize::from(*count).min(waiting));
+                }
+                if matches!(self, Self::CutShort(_)) && world.link.is_some() {
+                    world.cut();
+                    world.transport = Transport::Flows;
                 }
             }
             Self::Connect => {

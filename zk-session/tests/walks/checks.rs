@@ -59,7 +59,8 @@ impl Checks {
         // INV-62, INV-51, INV-31
         let does_nothing = (is_stale && now <= self.now) || is_early || session.state().is_terminal();
         let is_late = session.poll_timeout().is_some_and(|due| due < now);
-        self.keep_alive.before(is_late);
+        let can_send = self.lines.live().is_some_and(Line::can_send);
+        self.keep_alive.check(now, is_late || !can_send, session.negotiated_timeout());
         self.must_be_silent = does_nothing && self.is_drained;
         self.must_stay = does_nothing.then(|| format!("{session:?}"));
         self.ticked_at = None;
@@ -252,8 +253,6 @@ impl Checks {
         }
         self.outcomes.check_deadlines(self.now, due);
         self.states.check(session, self.lines.live());
-        let can_send = self.lines.live().is_some_and(Line::can_send);
-        self.keep_alive.check(self.now, can_send, session.negotiated_timeout());
         let line: Option<&Line> = self.lines.live();
         assert_eq!(session.is_ready(), line.is_some() && self.states.is_ready(), "INV-27");
     }

@@ -68,18 +68,14 @@ pub(super) struct KeepAlive {
 }
 
 impl KeepAlive {
-    pub(super) fn before(&mut self, is_late: bool) {
-        self.is_excused |= is_late;
-    }
-
     pub(super) fn sent(&mut self, now: Instant) {
         self.sent_at = now;
         self.is_excused = false;
     }
 
     /// INV-53.
-    pub(super) fn check(&mut self, now: Instant, can_send: bool, timeout: Duration) {
-        self.is_excused |= !can_send;
+    pub(super) fn check(&mut self, now: Instant, is_excused: bool, timeout: Duration) {
+        self.is_excused |= is_excused;
         // Timers count in whole milliseconds, and at least one.
         let most = (timeout / 2).max(Duration::from_millis(1));
         assert!(
