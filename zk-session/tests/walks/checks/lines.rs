@@ -1,0 +1,376 @@
+//! What goes over each connection, both ways.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use zk_session::{
+    AuthInfo, Config, ConnectionId, Credentials, DisconnectReason, RequestId, Session, State,
+    zk_proto::{
+        AuthPacket, Bytes, ConnectRequest, Frame, FrameDecoder, Jute as _, OpCode, Reader, ReplyHeader,
+        SessionId, Ustring, Zxid,
+    },
+};
+
+use super::watches::Kind;
+
+/// All connections, and attempts at one.
+#[derive(Clone)]
+pub(super) struct Lines {
+    by_id: BTreeMap<ConnectionId, Line>,
+    max_frame_len: usize,
+    highest_zxid: Zxid,
+    auths: Vec<Auth>,
+}
+
+/// An identity, and who waits for its answer.
+#[derive(Clone)]
+struct Auth {
+    info: AuthInfo,
+    waiting: Vec<RequestId>,
+    is_configured: bool,
+    is_cancelled: bool,
+}
+
+#[derive(Clone)]
+pub(super) struct Line {
+    pub(super) id: ConnectionId,
+    is_live: bool,
+    /// Why the session dropped it.
+    pub(super) reason: Option<DisconnectReason>,
+    out: Vec<u8>,
+    parsed: u64,
+    handed_out: u64,
+    taken: u64,
+    is_reported: bool,
+    has_frames: bool,
+    pub(super) is_accepted: bool,
+    pub(super) requests_begun: bool,
+    pub(super) has_closed: bool,
+    /// Those that must be sent before requests are.
+    expected_auths: Vec<AuthInfo>,
+    pub(super) auths: Vec<AuthPacket>,
+    /// What was set again: path, kind, and the zxid from which on.
+    pub(super) rearmed: Vec<(Ustring, Kind, Zxid)>,
+    sent: Vec<SentRequest>,
+    begun: Begun,
+    /// Where the last outcome in order stands in `sent`.
+    pub(super) last_outcome: Option<usize>,
+    last_xid: i32,
+    xids: BTreeSet<i32>,
+    reader: FrameDecoder,
+    has_read_response: bool,
+    headers: BTreeMap<i32, ReplyHeader>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct SentRequest {
+    id: RequestId,
+    pub(super) xid: i32,
+    start: u64,
+}
+
+/// Whose the last frame is, if it was handed out in part.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Begun {
+    Nothing,
+    Request(RequestId, u64),
+    /// Too little of it is there to tell.
+    Murky(Option<RequestId>, u64),
+}
+
+/// A whole frame.
+pub(super) struct SentFrame {
+    pub(super) start: u64,
+    pub(super) is_first: bool,
+    pub(super) payload: Bytes,
+}
+
+impl Lines {
+    pub(super) fn new(max_frame_len: usize) -> Self {
+        Self { by_id: BTreeMap::new(), max_frame_len, highest_zxid: Zxid(0), auths: Vec::new() }
+    }
+
+    pub(super) fn is_live(&self, id: ConnectionId) -> bool {
+        self.by_id.get(&id).is_some_and(|line| line.is_live)
+    }
+
+    pub(super) fn live(&self) -> Option<&Line> {
+        self.by_id.values().next_back().filter(|line| line.is_live)
+    }
+
+    /// The last connection.
+    pub(super) fn current(&mut self) -> Option<&mut Line> {
+        self.by_id.values_mut().next_back()
+    }
+
+    pub(super) fn get_mut(&mut self, id: ConnectionId) -> &mut Line {
+        self.by_id.get_mut(&id).expect("a connection that was made")
+    }
+
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Line> {
+        self.by_id.values()
+    }
+
+    pub(super) fn highest_zxid(&self, resume: Option<&Credentials>) -> Zxid {
+        self.highest_zxid.max(resume.map_or(Zxid(0), |credentials| credentials.last_zxid))
+    }
+
+    pub(super) fn connect(&mut self, id: ConnectionId, config: &Config) {
+        if self.by_id.is_empty() {
+            for info in &config.auth {
+                self.auth(info).is_configured = true;
+            }
+        }
+        assert!(self.live().is_none(), "INV-61: {id:?} while another connection lives");
+        let last = self.by_id.keys().next_back();
+        assert!(last.is_none_or(|last| *last < id), "INV-61: {id:?} after {last:?}");
+        self.by_id.insert(id, Line::new(id, self.max_frame_len));
+    }
+
+    pub(super) fn disconnect(&mut self, id: ConnectionId, reason: DisconnectReason) {
+        assert!(self.is_live(id), "INV-61: {id:?} is dropped, and isn't there");
+        let line = self.get_mut(id);
+        line.is_live = false;
+        line.reason = Some(reason);
+    }
+
+    /// The driver has reported the end of a connection.
+    pub(super) fn ended(&mut self, id: ConnectionId) {
+        if let Some(line) = self.by_id.get_mut(&id) {
+            line.is_live = false;
+        }
+    }
+
+    fn auth(&mut self, info: &AuthInfo) -> &mut Auth {
+        let place = self.auths.iter().position(|auth| auth.info == *info).unwrap_or(self.auths.len());
+        if place == self.auths.len() {
+            let (info, waiting) = (info.clone(), Vec::new());
+            self.auths.push(Auth { info, waiting, is_configured: false, is_cancelled: false });
+        }
+        &mut self.auths[place]
+    }
+
+    pub(super) fn auth_added(&mut self, info: &AuthInfo, id: RequestId) {
+        let auth = self.auth(info);
+        auth.waiting.push(id);
+        auth.is_cancelled = false;
+    }
+
+    /// A call has ended: an identity that nobody asks for any more, and that wasn't sent, isn't told.
+    pub(super) fn auth_ended(&mut self, id: RequestId, is_proven_unsent: bool) {
+        let Some(auth) = self.auths.iter_mut().find(|auth| auth.waiting.contains(&id)) else { return };
+        auth.waiting.retain(|waiting| *waiting != id);
+        auth.is_cancelled = is_proven_unsent && auth.waiting.is_empty() && !auth.is_configured;
+        let info = auth.info.clone();
+        if auth.is_cancelled
+            && let Some(line) = self.current()
+        {
+            line.expected_auths.retain(|expected| *expected != info);
+        }
+    }
+
+    /// The session says that it is connected.
+    pub(super) fn accepted(&mut self) {
+        let told = self.auths.iter().filter(|auth| !auth.is_cancelled);
+        let expected = told.map(|auth| auth.info.clone()).collect();
+        let line = self.by_id.values_mut().next_back().expect("INV-27: Connected without a connection");
+        line.is_accepted = true;
+        line.expected_auths = expected;
+    }
+
+    /// Takes a chunk that was handed out; tells the frames that it completes.
+    pub(super) fn send(&mut self, id: ConnectionId, bytes: &Bytes) -> Vec<SentFrame> {
+        assert!(self.is_live(id), "INV-61: a Send on {id:?}");
+        self.get_mut(id).send(bytes)
+    }
+
+    pub(super) fn sent(&mut self, id: ConnectionId, count: usize) {
+        if let Some(line) = self.by_id.get_mut(&id).filter(|line| line.is_live) {
+            line.taken = line.taken.saturating_add(count as u64).min(line.handed_out);
+            line.is_reported = true;
+        }
+    }
+
+    /// Reads what the server says.
+    pub(super) fn received(&mut self, id: ConnectionId, bytes: &[u8], state: State) {
+        let is_heard = matches!(state, State::Associating | State::Connected | State::ConnectedReadOnly);
+        let Some(line) = self.by_id.get_mut(&id).filter(|line| line.is_live && is_heard) else { return };
+        line.reader.push(bytes);
+        while let Ok(Some(frame)) = line.reader.next() {
+            let (Frame::Whole(payload) | Frame::Oversize { header: payload, .. }) = frame;
+            if !line.has_read_response {
+                line.has_read_response = true;
+                continue;
+            }
+            let Ok(header) = ReplyHeader::decode(&mut Reader::new(&payload)) else { return };
+            if header.xid > 0 {
+                self.highest_zxid = self.highest_zxid.max(header.zxid);
+                line.headers.entry(header.xid).or_insert(header);
+                line.xids.remove(&header.xid);
+            }
+        }
+    }
+}
+
+impl Line {
+    fn new(id: ConnectionId, max_frame_len: usize) -> Self {
+        Self {
+            id,
+            is_live: true,
+            reason: None,
+            out: Vec::new(),
+            parsed: 0,
+            handed_out: 0,
+            taken: 0,
+            is_reported: false,
+            has_frames: false,
+            is_accepted: false,
+            requests_begun: false,
+            has_closed: false,
+            expected_auths: Vec::new(),
+            auths: Vec::new(),
+            rearmed: Vec::new(),
+            sent: Vec::new(),
+            begun: Begun::Nothing,
+            last_outcome: None,
+            last_xid: 0,
+            xids: BTreeSet::new(),
+            reader: FrameDecoder::new(max_frame_len.max(64)),
+            has_read_response: false,
+            headers: BTreeMap::new(),
+        }
+    }
+
+    fn send(&mut self, bytes: &Bytes) -> Vec<SentFrame> {
+        assert!(!bytes.is_empty(), "an empty Send");
+        assert_eq!(self.handed_out, self.taken, "a Send while another is outstanding");
+        let is_first_send = self.handed_out == 0;
+        self.handed_out += bytes.len() as u64;
+        self.is_reported = false;
+        self.out.extend_from_slice(bytes);
+        let mut frames = Vec::new();
+        while let Some(len) = self.out.first_chunk::<4>().map(|len| i32::from_be_bytes(*len)) {
+            let len = 4 + usize::try_from(len).expect("INV-70: a length");
+            if self.out.len() < len {
+                break;
+            }
+            let payload = Bytes::copy_from_slice(&self.out[4..len]);
+            let is_first = !core::mem::replace(&mut self.has_frames, true);
+            frames.push(SentFrame { start: self.parsed, is_first, payload });
+            self.out.drain(..len);
+            self.parsed += len as u64;
+        }
+        let pings = frames.iter().filter(|frame| frame.payload[..] == PING).count();
+        assert!(pings <= 1, "INV-54: {pings} pings at once");
+        assert!(!is_first_send || frames.len() <= 1, "INV-18: more than the ConnectRequest");
+        frames
+    }
+
+    /// Notes whose frame it is that was handed out in part: the next request's, unless it is a session's own.
+    pub(super) fn note_begun(&mut self, next: Option<RequestId>) {
+        if self.begun_at(self.parsed).is_some() && !self.out.is_empty() {
+            return;
+        }
+        let op = self.out.get(8..12).and_then(|op| op.first_chunk::<4>()).map(|op| i32::from_be_bytes(*op));
+        self.begun = match op.map(OpCode) {
+            _ if self.out.is_empty() || !self.is_accepted => Begun::Nothing,
+            None | Some(OpCode::REMOVE_WATCHES) => Begun::Murky(next, self.parsed),
+            Some(
+                OpCode::PING
+                | OpCode::AUTH
+                | OpCode::SASL
+                | OpCode::SET_WATCHES
+                | OpCode::SET_WATCHES2
+                | OpCode::CLOSE_SESSION,
+            ) => Begun::Nothing,
+            Some(_) => next.map_or(Begun::Nothing, |next| Begun::Request(next, self.parsed)),
+        };
+    }
+
+    /// INV-20.
+    pub(super) fn connect_request(&self, payload: &Bytes, session: &Session, config: &Config) {
+        let request = ConnectRequest::decode(&mut Reader::new(payload)).expect("INV-18: a ConnectRequest");
+        assert_eq!(payload.len(), request.encoded_len(), "INV-20: nothing behind it");
+        assert_eq!(request.protocol_version, 0, "INV-20");
+        let asked = i32::try_from(config.session_timeout.as_millis()).unwrap_or(i32::MAX).max(1);
+        assert_eq!(request.time_out, asked, "INV-20");
+        assert_eq!(request.read_only, Some(config.read_only), "INV-20");
+        if self.is_live && !session.state().is_terminal() {
+            let nobody = (SessionId(0), Bytes::from_static(&[0; 16]));
+            let known = session.credentials().map(|known| (known.session_id, known.password));
+            let asked = (request.session_id, request.passwd.expect("INV-20: a password"));
+            assert_eq!(asked, known.unwrap_or(nobody), "INV-20");
+            assert_eq!(request.last_zxid_seen, session.last_zxid(), "INV-20, INV-48");
+        }
+    }
+
+    pub(super) fn ping(&self, xid: i32) {
+        assert_eq!(xid, ReplyHeader::PING_XID);
+    }
+
+    pub(super) fn auth(&mut self, xid: i32, packet: AuthPacket) {
+        assert_eq!(xid, ReplyHeader::AUTH_XID);
+        self.auths.push(packet);
+    }
+
+    /// Whether each auth was sent, in order.
+    pub(super) fn has_sent_auths(&self) -> bool {
+        let mut sent = self.auths.iter();
+        let mut is_next = |info: &AuthInfo| {
+            sent.any(|packet| packet.scheme == *info.scheme && packet.auth.as_ref() == Some(&info.auth))
+        };
+        self.expected_auths.iter().all(&mut is_next)
+    }
+
+    /// INV-14.
+    pub(super) fn takes_xid(&mut self, xid: i32) {
+        assert!((1..i32::MAX).contains(&xid), "INV-14: xid {xid}");
+        assert!(xid > self.last_xid, "INV-14: xid {xid} after {}", self.last_xid);
+        self.last_xid = xid;
+        assert!(self.xids.insert(xid), "INV-14: xid {xid} is in flight");
+    }
+
+    /// A session is there, goes on, and nothing is outstanding.
+    pub(super) fn can_send(&self) -> bool {
+        self.is_accepted && !self.has_closed && self.handed_out == self.taken
+    }
+
+    pub(super) fn last_sent(&self) -> Option<RequestId> {
+        self.sent.last().map(|sent| sent.id)
+    }
+
+    pub(super) fn sent_request(&mut self, id: RequestId, xid: i32, start: u64) {
+        self.sent.push(SentRequest { id, xid, start });
+    }
+
+    pub(super) fn position(&self, id: RequestId) -> Option<usize> {
+        self.sent.binary_search_by_key(&id, |sent| sent.id).ok()
+    }
+
+    /// The header that answers this request.
+    pub(super) fn header_for(&self, id: RequestId) -> Option<ReplyHeader> {
+        let sent = self.sent[self.position(id)?];
+        self.headers.get(&sent.xid).copied()
+    }
+
+    /// The request whose first bytes had left before the rest of this frame, if that can be told.
+    pub(super) fn begun_at(&self, start: u64) -> Option<RequestId> {
+        match self.begun {
+            Begun::Request(id, begun) | Begun::Murky(Some(id), begun) => (begun == start).then_some(id),
+            Begun::Nothing | Begun::Murky(None, _) => None,
+        }
+    }
+
+    /// Whether a byte of the request can have reached the server; none if that can't be told from outside.
+    pub(super) fn can_have_reached(&self, id: RequestId) -> Option<bool> {
+        let start = match (self.position(id), self.begun) {
+            (Some(position), _) => self.sent[position].start,
+            (None, Begun::Request(begun, start)) if begun == id => start,
+            (None, Begun::Murky(begun, _)) if begun == Some(id) => return None,
+            (None, Begun::Nothing | Begun::Request(..) | Begun::Murky(..)) => return Some(false),
+        };
+        let reached = if self.is_live || !self.is_reported { self.handed_out } else { self.taken };
+        Some(start < reached)
+    }
+}
+
+const PING: [u8; 8] = [0xff, 0xff, 0xff, 0xfe, 0, 0, 0, 11];

@@ -1,0 +1,210 @@
+//! Which watches there are, by what their requests were answered.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use zk_session::{
+    Event, Reply, RequestError, RequestId,
+    zk_proto::{
+        AddWatchMode, ErrorCode, EventType, OpCode, Request, SetWatches, SetWatches2, Ustring, Vector, Zxid,
+    },
+};
+
+/// What a watch waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Data,
+    Exist,
+    Child,
+    Persistent,
+    Recursive,
+}
+
+#[derive(Clone)]
+pub(super) struct WatchBook {
+    chroot: Option<String>,
+    live: BTreeMap<RequestId, Live>,
+    given_up: BTreeSet<RequestId>,
+    is_closing: bool,
+    /// What was live when the connection was accepted.
+    at_connect: BTreeSet<(Ustring, Kind)>,
+}
+
+#[derive(Clone, Debug)]
+struct Live {
+    path: Ustring,
+    kind: Kind,
+    /// Its connection was lost, and it isn't known to be armed again.
+    is_lost: bool,
+}
+
+impl WatchBook {
+    pub(super) fn new(chroot: Option<String>) -> Self {
+        let chroot = chroot.filter(|chroot| chroot != "/");
+        Self {
+            chroot,
+            live: BTreeMap::new(),
+            given_up: BTreeSet::new(),
+            is_closing: false,
+            at_connect: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.live.len()
+    }
+
+    pub(super) fn given_up(&mut self, watch: RequestId) {
+        self.given_up.insert(watch);
+    }
+
+    pub(super) fn closing(&mut self) {
+        self.is_closing = true;
+    }
+
+    /// INV-33: an answer leaves a watch, or doesn't.
+    pub(super) fn reply(&mut self, reply: &Reply, request: &Request) {
+        let err = match &reply.result {
+            Ok(_) => ErrorCode::OK,
+            Err(RequestError::Refused { code, .. }) => *code,
+            Err(_) => return,
+        };
+        let Some(kind) = kind_left(request, err).filter(|_| !self.given_up.contains(&reply.request)) else {
+            return;
+        };
+        let path = self.server_path(request.path().expect("a watch has a path"));
+        self.live.insert(reply.request, Live { path, kind, is_lost: false });
+    }
+
+    pub(super) fn event(&mut self, event: &Event) {
+        match event {
+            Event::Watch(event) => {
+                let live = self.live.get(&event.request);
+                let live = live.unwrap_or_else(|| panic!("INV-33, INV-36: no such watch: {event:?}"));
+                assert!(hears(live.kind, event.event_type), "INV-34: {live:?}, {event:?}");
+                let is_persistent = matches!(live.kind, Kind::Persistent | Kind::Recursive);
+                assert!(!(is_persistent && live.is_lost), "INV-41: an event before the gap is told");
+                let is_known = (1..=4).contains(&event.event_type.0);
+                assert_eq!(event.last, !is_persistent && is_known, "INV-36, INV-46: {event:?}");
+                if event.last {
+                    self.live.remove(&event.request);
+                }
+            }
+            Event::WatchEnded { request, .. } => {
+                assert!(self.live.remove(request).is_some(), "INV-33: {request:?} ends, and isn't there");
+            }
+            Event::WatchesRestored { from, to } => {
+                assert!(from <= to, "INV-41: {event:?}");
+                self.live.values_mut().for_each(|live| live.is_lost = false);
+            }
+            Event::Connected { .. } => {
+                self.at_connect = self.live.values().map(|live| (live.path.clone(), live.kind)).collect();
+            }
+            Event::Ready => self.at_connect.clear(),
+            Event::Disconnected { .. } => self.live.values_mut().for_each(|live| live.is_lost = true),
+            _ => {}
+        }
+    }
+
+    /// INV-36, INV-39, INV-44: what a SetWatches frame sets are watches, by their server paths, that were live
+    /// when the connection was accepted or are so now.
+    pub(super) fn set_again(
+        &self,
+        request: &Request,
+        len: usize,
+        max_len: usize,
+    ) -> Vec<(Ustring, Kind, Zxid)> {
+        let set: Vec<_> = listed(request).collect();
+        assert!(len <= max_len || set.len() == 1, "INV-39: {len} bytes for {} paths", set.len());
+        for (path, kind, _) in &set {
+            let is_live = self.live.values().any(|live| live.path == *path && live.kind == *kind);
+            assert!(
+                is_live || self.at_connect.contains(&(path.clone(), *kind)),
+                "INV-36: {kind:?} watch of {path} is set again"
+            );
+        }
+        set
+    }
+
+    /// INV-38: after a reconnect each live watch was set again, each once.
+    pub(super) fn rearmed(&self, set: &[(Ustring, Kind, Zxid)]) {
+        let distinct: BTreeSet<_> = set.iter().collect();
+        assert_eq!(distinct.len(), set.len(), "INV-38: a watch is set again twice: {set:?}");
+        for live in self.live.values().filter(|live| live.is_lost && !self.is_closing) {
+            let is_set = set.iter().any(|(path, kind, _)| (path, *kind) == (&live.path, live.kind));
+            assert!(is_set, "INV-38: {live:?} isn't set again");
+        }
+    }
+
+    /// Whether what the application asked for is what is sent: server paths, no watch where one is there.
+    pub(super) fn same_on_the_wire(&self, asked: &Request, sent: &Request) -> bool {
+        let falls_back = (asked.op_code(), sent.op_code()) == (OpCode::CREATE2, OpCode::CREATE);
+        if asked.op_code() != sent.op_code() && !falls_back {
+            return false;
+        }
+        if let (Request::RemoveWatches(asked), Request::RemoveWatches(sent)) = (asked, sent) {
+            return asked.watcher_type == sent.watcher_type && self.server_path(&asked.path) == sent.path;
+        }
+        match (asked.path(), sent.path()) {
+            (Some(asked), Some(sent)) => self.server_path(asked) == *sent || asked == sent,
+            _ => true,
+        }
+    }
+
+    fn server_path(&self, path: &Ustring) -> Ustring {
+        let (Some(chroot), Some(text)) = (&self.chroot, path.as_str()) else { return path.clone() };
+        if text == "/zookeeper" || text.starts_with("/zookeeper/") {
+            return path.clone();
+        }
+        Ustring::from(if text == "/" { chroot.clone() } else { format!("{chroot}{text}") })
+    }
+}
+
+/// As the servers keep them: exists leaves a data watch on a znode that is there.
+fn kind_left(request: &Request, err: ErrorCode) -> Option<Kind> {
+    match (request, err) {
+        (Request::Exists(exists), ErrorCode::NO_NODE) if exists.watch => Some(Kind::Exist),
+        (Request::Exists(exists), ErrorCode::OK) if exists.watch => Some(Kind::Data),
+        (Request::GetData(get), ErrorCode::OK) if get.watch => Some(Kind::Data),
+        (Request::GetChildren(get), ErrorCode::OK) if get.watch => Some(Kind::Child),
+        (Request::GetChildren2(get), ErrorCode::OK) if get.watch => Some(Kind::Child),
+        (Request::AddWatch(add), ErrorCode::OK) if add.mode == AddWatchMode::PERSISTENT => {
+            Some(Kind::Persistent)
+        }
+        (Request::AddWatch(_), ErrorCode::OK) => Some(Kind::Recursive),
+        _ => None,
+    }
+}
+
+fn hears(kind: Kind, event: EventType) -> bool {
+    match event {
+        EventType::NODE_CREATED | EventType::NODE_DATA_CHANGED => kind != Kind::Child,
+        EventType::NODE_CHILDREN_CHANGED => matches!(kind, Kind::Child | Kind::Persistent),
+        _ => true,
+    }
+}
+
+fn listed(request: &Request) -> impl Iterator<Item = (Ustring, Kind, Zxid)> {
+    let (since, lists): (Zxid, Vec<(Vector<Ustring>, Kind)>) = match request {
+        Request::SetWatches(set) => {
+            let SetWatches { relative_zxid, data_watches, exist_watches, child_watches } = set.clone();
+            let lists =
+                [(data_watches, Kind::Data), (exist_watches, Kind::Exist), (child_watches, Kind::Child)];
+            (relative_zxid, lists.into())
+        }
+        Request::SetWatches2(set) => {
+            let set: SetWatches2 = set.clone();
+            let lists = [
+                (set.data_watches, Kind::Data),
+                (set.exist_watches, Kind::Exist),
+                (set.child_watches, Kind::Child),
+                (set.persistent_watches, Kind::Persistent),
+                (set.persistent_recursive_watches, Kind::Recursive),
+            ];
+            (set.relative_zxid, lists.into())
+        }
+        _ => (Zxid(0), Vec::new()),
+    };
+    let lists =
+        lists.into_iter().flat_map(|(paths, kind)| paths.to_vec().into_iter().map(move |path| (path, kind)));
+    lists.map(move |(path, kind)| (path, kind, since))
+}
