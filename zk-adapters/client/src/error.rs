@@ -133,6 +133,9 @@ pub enum ConnectError {
     /// Authentication failed.
     #[error("authentication failed")]
     AuthFailed,
+    /// The operating system refuses a thread.
+    #[error("no thread for the session: {0}")]
+    NoThread(Arc<io::Error>),
     /// The session was closed, or its driver gone, before it was established.
     #[error("the session was closed before it was established")]
     Closed,
