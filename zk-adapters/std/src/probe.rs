@@ -23,7 +23,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>, probe: ProbeId, server: ServerAddr) {
 }
 
 /// Says the four-letter word `isro`, and reads the answer: `rw`, `ro`, `null`, or a sentence why there is none.
-fn ask(server: &ServerAddr) -> Option<bool> {
+pub(crate) fn ask(server: &ServerAddr) -> Option<bool> {
     let deadline = Instant::now() + LIMIT;
     let (mut stream, _) = dial(server, LIMIT).ok()?;
     stream.write_all(b"isro").ok()?;
