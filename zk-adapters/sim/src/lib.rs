@@ -4,3 +4,6 @@
 //! hand, tested from other languages, recorded and replayed.
 
 pub mod drive;
+mod ensemble;
+
+pub use ensemble::{Options, Output, Owner, PeerId, SimEnsemble, Transaction, Tree, Txn, Version, Znode};
