@@ -4,6 +4,8 @@
 
 mod support;
 
+use core::time::Duration;
+
 use support::{SESSION, World, config, data, get_data, millis, sync, watch_data};
 use zk_session::{
     Action, Config, Delivery, DisconnectReason, Event, Failure, OnLoss, ProbeId, RequestError,
@@ -214,6 +216,27 @@ fn an_operation_that_a_server_does_not_have_is_told_and_not_sent_there_again() {
     let failure = Failure::Unsupported { op: OpCode::WHO_AM_I };
     assert_eq!(world.error(), RequestError::Failed { failure, delivery: Delivery::NotSent });
     let _ = who_am_i;
+}
+
+#[test]
+fn what_a_server_did_not_have_is_asked_for_again_on_a_connection_an_hour_later() {
+    let again = |after: Duration| {
+        let mut world = World::ready(config("a:1"));
+        world.submit(Request::WhoAmI);
+        world.sent();
+        unknown_operation(&mut world, 1);
+        world.cut();
+        world.await_attempt();
+        world.now = world.now + after;
+        world.cut();
+        world.await_attempt();
+        world.establish();
+        world.accept();
+        world.submit(Request::WhoAmI);
+        world.sent().len()
+    };
+    assert_eq!(again(Duration::from_secs(59 * 60)), 0);
+    assert_eq!(again(Duration::from_secs(60 * 60)), 1);
 }
 
 #[test]

@@ -202,6 +202,34 @@ fn a_clock_that_runs_back_or_to_its_end_is_borne() {
     assert_eq!(world.state(), State::Closed);
 }
 
+/// INV-50, INV-52: where time stands still, nothing is due again and again.
+#[test]
+fn at_the_end_of_time_a_session_is_not_woken_any_more() {
+    let to_the_end: [fn(&mut World); 4] =
+        [|_| {}, |world| world.cut(), World::establish, |world| world.advance(millis(1))];
+    for begin in to_the_end {
+        let mut world = World::new(config("a:1,b:2"));
+        begin(&mut world);
+        world.now = Instant::MAX;
+        let mut ticks = 0;
+        while world.session.poll_timeout().is_some_and(|due| due <= world.now) {
+            world.tick();
+            ticks += 1;
+            assert!(ticks < 20, "{:?}", world.session);
+        }
+        assert!(!world.state().is_terminal());
+        world.command(|session, now| session.close(now));
+        assert_eq!(world.state(), State::Closed, "a close is bounded all the same");
+    }
+    let mut world = World::ready(config("a:1"));
+    world.now = Instant::MAX;
+    world.tick();
+    assert_eq!(world.session.poll_timeout(), None);
+    let late = RequestOptions::default().with_deadline(Instant::MAX);
+    world.submit_with(get_data("/a"), late);
+    assert_eq!(world.session.stats().queued, 0, "its deadline has come");
+}
+
 /// INV-29.
 #[test]
 fn that_the_session_may_be_expired_is_told_a_timeout_after_the_last_answered_frame() {
