@@ -7,7 +7,7 @@ mod story;
 use core::time::Duration;
 use std::{sync::mpsc, thread};
 
-use story::{PATIENCE, Patient, connect, connector, event, standalone};
+use story::{PATIENCE, Patient, connect, connector, event, make_familiar, standalone};
 use tokio::runtime;
 use zk_harness::{Direction, Relay};
 use zk_tokio::{
@@ -20,6 +20,7 @@ async fn a_close_is_confirmed_and_takes_the_ephemeral_znodes_with_it() {
     let server = standalone();
     let (observer, _) = connect(&server.connect_string()).await;
     let (client, mut events) = connect(&server.connect_string()).await;
+    make_familiar(&client, &mut events).await;
     let create = client.create("/e", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE);
     let (_, mut watch) = client.exists_and_watch("/never").patient().await.unwrap();
 
@@ -38,6 +39,7 @@ async fn dropping_the_last_handle_closes_the_session_after_its_requests() {
     let server = standalone();
     let (observer, _) = connect(&server.connect_string()).await;
     let (client, mut events) = connect(&server.connect_string()).await;
+    make_familiar(&client, &mut events).await;
     let create = client.create("/e", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE);
     let clone = client.with_deadline(PATIENCE);
     drop(client);

@@ -6,7 +6,7 @@ mod story;
 
 use core::time::Duration;
 
-use story::{PATIENCE, Patient, connect, connector, ensemble, event, standalone};
+use story::{PATIENCE, Patient, connect, connector, ensemble, event, make_familiar, standalone};
 use zk_harness::Relay;
 use zk_session::{ExpiredBy, Expiry, OnLoss};
 use zk_tokio::{CreateMode, DisconnectReason, OPEN_ACL_UNSAFE, SessionEvent};
@@ -65,6 +65,7 @@ async fn an_ephemeral_znode_whose_creation_was_given_up_is_told() {
     let server = standalone();
     let relay = Relay::start(server.address(0)).unwrap();
     let (client, mut events) = connect(&relay.address().to_string()).await;
+    make_familiar(&client, &mut events).await;
     relay.delay(Duration::from_millis(300));
     let create = client.create("/orphan-", "", CreateMode::EphemeralSequential, OPEN_ACL_UNSAFE);
     // It has left when its answer is on the way.
