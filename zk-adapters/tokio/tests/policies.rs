@@ -9,7 +9,7 @@ use core::time::Duration;
 use story::{PATIENCE, Patient, connect, connector, ensemble, event, make_familiar, standalone};
 use zk_harness::Relay;
 use zk_session::{ExpiredBy, Expiry, OnLoss};
-use zk_tokio::{CreateMode, DisconnectReason, OPEN_ACL_UNSAFE, SessionEvent};
+use zk_tokio::{CreateMode, DisconnectReason, Error, OPEN_ACL_UNSAFE, SessionEvent, SubmitError, WatchEnded};
 
 #[tokio::test]
 async fn a_session_moves_when_its_server_leaves_the_list() {
@@ -37,12 +37,21 @@ async fn a_session_that_is_never_resumed_is_followed_by_another_one() {
     let never = connector.configure(|config| config.on_loss = OnLoss::NewSession);
     let (client, mut events) = never.connect().patient().await.unwrap();
     let first = client.session_id();
-    event(&mut events, |event| matches!(event, SessionEvent::Ready)).await;
+    make_familiar(&client, &mut events).await;
+    let of_first = client.of_this_session();
+    of_first.create("/mine", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    let (_, mut watch) = of_first.exists_and_watch("/never").patient().await.unwrap();
     relay.cut();
     let is_next =
         |event: &SessionEvent| matches!(event, SessionEvent::Connected { epoch: 1, resumed: false, .. });
     event(&mut events, is_next).await;
     assert_ne!(client.session_id(), first);
+    assert_eq!(watch.changed().patient().await, Err(WatchEnded::SessionEnded));
+    let stale = of_first.delete("/mine", -1).patient().await.unwrap_err();
+    assert_eq!(stale, Error::NotSubmitted(SubmitError::StaleEpoch { asked: 0, current: 1 }));
+    let owner = client.exists("/mine").patient().await.unwrap().map(|stat| stat.ephemeral_owner);
+    assert!(owner.is_none() || owner == first, "it goes when the first session has timed out");
+    client.of_this_session().sync("/").patient().await.unwrap();
 }
 
 #[tokio::test]
