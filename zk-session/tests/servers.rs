@@ -6,7 +6,7 @@ mod support;
 
 use core::time::Duration;
 
-use support::{SESSION, World, config, data, get_data, millis, sync, watch_data};
+use support::{SESSION, World, config, data, get_data, millis, reply_frame, sync, watch_data};
 use zk_session::{
     Action, Config, Delivery, DisconnectReason, Event, Failure, OnLoss, ProbeId, RequestError,
     RequestOptions, ServerOrder, State, SubmitError, WatchEndReason,
@@ -112,6 +112,61 @@ fn a_session_whose_server_stays_in_a_list_that_does_not_grow_stays() {
     let current = moved_to(&world).unwrap();
     world.command(|session, now| session.update_servers(current.parse().unwrap(), now)).unwrap();
     assert!(world.session.is_ready());
+}
+
+/// ZOOKEEPER-1355: from two servers to three, a third of the sessions move, all to the new one.
+#[test]
+fn sessions_move_in_proportion_when_the_list_grows() {
+    let mut moved = 0;
+    for seed in 0..900 {
+        let mut seeded = config("a:1,b:2");
+        seeded.seed = seed;
+        let mut world = World::ready(seeded);
+        world.command(|session, now| session.update_servers("a:1,b:2,c:3".parse().unwrap(), now)).unwrap();
+        if !world.session.is_ready() {
+            assert_eq!(moved_to(&world).as_deref(), Some("c:3"));
+            moved += 1;
+        }
+    }
+    assert!((250..350).contains(&moved), "{moved} of 900");
+}
+
+/// The servers 3.4 to 3.6 resume a session also without a quorum; INV-26.
+#[test]
+fn a_session_that_is_resumed_by_a_read_only_server_stays_its_own() {
+    let mut may_be = config("a:1,b:2");
+    may_be.read_only = true;
+    let mut world = World::ready(may_be);
+    let credentials = world.session.credentials();
+    world.cut();
+    world.establish();
+    world.accept_as(SESSION, 9000, true);
+    assert_eq!(world.state(), State::ConnectedReadOnly);
+    assert_eq!(world.session.credentials(), credentials);
+    world.tick();
+    let (probe, _) = probes(&world)[0].clone();
+    world.command(|session, now| session.handle_probed(probe, true, now));
+    world.await_attempt();
+    world.establish();
+    assert_eq!(world.connect_request().session_id, SESSION);
+    world.events();
+    world.accept();
+    let resumed = |event: &Event| matches!(event, Event::Connected { resumed: true, read_only: false, .. });
+    assert!(world.events().iter().any(resumed));
+}
+
+/// Since 3.7 a read-only server refuses so to make a session: by a reply's header where a ConnectResponse is due.
+#[test]
+fn a_reply_header_in_place_of_a_connect_response_costs_the_attempt_alone() {
+    let mut may_be = config("a:1,b:2");
+    may_be.read_only = true;
+    let mut world = World::associating(may_be);
+    world.receive(&reply_frame(0, 5, Err(ErrorCode::NOT_READ_ONLY)));
+    assert_eq!(world.state(), State::Connecting);
+    assert!(world.events().is_empty(), "the next server is tried");
+    world.establish();
+    world.accept();
+    assert_eq!(world.state(), State::Connected);
 }
 
 #[test]

@@ -125,6 +125,20 @@ async fn a_runtime_that_was_blocked_for_a_while_is_told_so_and_keeps_its_connect
 }
 
 #[tokio::test]
+async fn an_idle_session_is_kept_alive_and_measures_how_far_its_server_is() {
+    let server = standalone();
+    let connector = connector(&server.connect_string()).session_timeout(Duration::from_secs(3));
+    let (client, mut events) = connector.connect().patient().await.unwrap();
+    event(&mut events, |event| matches!(event, SessionEvent::Ready)).await;
+    tokio::time::sleep(Duration::from_millis(4500)).await;
+    let stats = client.stats();
+    assert!(stats.pings >= 3 && stats.pongs + 1 >= stats.pings, "{stats:?}");
+    assert!(stats.last_ping_round_trip.is_some_and(|trip| trip > Duration::ZERO), "{stats:?}");
+    assert_eq!((stats.connections, stats.attempts), (1, 1));
+    client.sync("/").patient().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_session_is_resumed_by_another_client() {
     let server = standalone();
     let credentials = abandon_session(server.connect_string()).await;

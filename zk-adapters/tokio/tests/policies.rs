@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use story::{PATIENCE, Patient, connect, connector, ensemble, event, make_familiar, standalone};
 use zk_harness::Relay;
+use zk_proto::{CreateRequest, Request};
 use zk_session::{ExpiredBy, Expiry, OnLoss};
 use zk_tokio::{CreateMode, DisconnectReason, Error, OPEN_ACL_UNSAFE, SessionEvent, SubmitError, WatchEnded};
 
@@ -37,9 +38,11 @@ async fn a_session_that_is_never_resumed_is_followed_by_another_one() {
     let never = connector.configure(|config| config.on_loss = OnLoss::NewSession);
     let (client, mut events) = never.connect().patient().await.unwrap();
     let first = client.session_id();
-    make_familiar(&client, &mut events).await;
+    event(&mut events, |event| matches!(event, SessionEvent::Ready)).await;
     let of_first = client.of_this_session();
-    of_first.create("/mine", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    // The oldest create: to find out that a server has no other one costs the connection, and the session with it.
+    let mine = CreateRequest { path: "/mine".into(), data: None, acl: OPEN_ACL_UNSAFE, flags: 1 };
+    of_first.submit(Request::Create(mine)).patient().await.unwrap();
     let (_, mut watch) = of_first.exists_and_watch("/never").patient().await.unwrap();
     relay.cut();
     let is_next =
