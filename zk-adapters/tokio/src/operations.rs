@@ -75,7 +75,8 @@ impl Client {
         self.standing_call(requests::add_watch(path, mode))
     }
 
-    /// Whether the server has such a watch of this connection (opcode `checkWatches`, since 3.5).
+    /// Whether the server has such a watch of this connection (opcode `checkWatches`, since 3.5). Before 3.9 servers say
+    /// yes for a watch of anybody's.
     pub fn check_watches(&self, path: impl Into<Ustring>, watcher_type: WatcherType) -> Call<bool> {
         self.call(requests::check_watches(path, watcher_type))
     }
