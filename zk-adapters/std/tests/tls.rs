@@ -6,7 +6,7 @@ mod story;
 use core::time::Duration;
 use std::{fs, thread, time::Instant};
 
-use story::{PATIENCE, Patient, changed, connector, event, until};
+use story::{PATIENCE, Patient, changed, connector, event, server_has, until};
 use zk_harness::{BlackHole, Certificates, ClientCertificates, Direction, Ensemble, Options, Relay};
 use zk_std::{
     AttemptCause, Client, ConnectError, Connector, CreateMode, DialError, EventType, OPEN_ACL_UNSAFE, Retry,
@@ -42,6 +42,9 @@ fn tls_error(cause: &AttemptCause) -> &TlsError {
 
 #[test]
 fn a_session_lives_on_mutual_tls() {
+    if !server_has(3, 6) {
+        return;
+    }
     let server = standalone(ClientCertificates::Needed);
     let (client, _) = secure(&server, mutual(server.certificates())).connect().expect("a session");
     let data: Vec<u8> = (0..1_000_000_u32).map(|n| (n % 251) as u8).collect();
@@ -63,6 +66,9 @@ fn a_session_lives_on_mutual_tls() {
 
 #[test]
 fn many_threads_share_a_client_with_tls() {
+    if !server_has(3, 6) {
+        return;
+    }
     let server = standalone(ClientCertificates::Ignored);
     let (client, _) =
         secure(&server, Tls::new(server.certificates().authority())).connect().expect("a session");
@@ -85,6 +91,9 @@ fn many_threads_share_a_client_with_tls() {
 
 #[test]
 fn a_session_outlives_its_server_on_tls() {
+    if !server_has(3, 6) {
+        return;
+    }
     let ensemble = Options::new().tls(ClientCertificates::Needed).start(3).expect("three ZooKeeper servers");
     let (client, mut events) =
         secure(&ensemble, mutual(ensemble.certificates())).connect().expect("a session");
@@ -99,6 +108,9 @@ fn a_session_outlives_its_server_on_tls() {
 
 #[test]
 fn a_server_that_nobody_trusts_is_refused() {
+    if !server_has(3, 6) {
+        return;
+    }
     let server = standalone(ClientCertificates::Ignored);
     let cause = cause(secure(&server, Tls::new(server.certificates().strange_authority())));
     assert!(matches!(tls_error(&cause), TlsError::Refused(_)), "{cause:?}");
@@ -107,6 +119,9 @@ fn a_server_that_nobody_trusts_is_refused() {
 
 #[test]
 fn a_server_of_another_name_is_refused_unless_names_do_not_matter() {
+    if !server_has(3, 6) {
+        return;
+    }
     let server = standalone(ClientCertificates::Ignored);
     let tls = Tls::new(server.certificates().authority());
     let cause = cause(secure(&server, tls.clone().server_name("elsewhere.example")));
@@ -126,6 +141,9 @@ fn a_server_of_another_name_is_refused_unless_names_do_not_matter() {
 
 #[test]
 fn a_client_that_the_server_does_not_trust_is_told_so() {
+    if !server_has(3, 6) {
+        return;
+    }
     let server = standalone(ClientCertificates::Needed);
     let certificates = server.certificates();
     let stranger = certificates.stranger();
@@ -141,6 +159,9 @@ fn a_client_that_the_server_does_not_trust_is_told_so() {
 
 #[test]
 fn a_port_that_does_not_speak_tls_and_one_that_says_nothing_are_told_apart() {
+    if !server_has(3, 6) {
+        return;
+    }
     let server = standalone(ClientCertificates::Ignored);
     let tls = Tls::new(server.certificates().authority());
     let plain = cause(connector(&server.connect_string()).tls(tls.clone()));
@@ -155,6 +176,9 @@ fn a_port_that_does_not_speak_tls_and_one_that_says_nothing_are_told_apart() {
 
 #[test]
 fn a_server_that_fails_by_tls_is_followed_by_the_next() {
+    if !server_has(3, 6) {
+        return;
+    }
     let server = standalone(ClientCertificates::Ignored);
     let silent = BlackHole::open().expect("a port");
     let servers = [server.connect_string(), silent.address().to_string(), server.secure_connect_string()];
@@ -170,6 +194,9 @@ fn a_server_that_fails_by_tls_is_followed_by_the_next() {
 
 #[test]
 fn certificates_are_read_anew_at_each_connection() {
+    if !server_has(3, 6) {
+        return;
+    }
     let server = standalone(ClientCertificates::Needed);
     let certificates = server.certificates();
     let (own, client) = (server.folder().join("own.crt"), certificates.client());
@@ -189,6 +216,9 @@ fn certificates_are_read_anew_at_each_connection() {
 
 #[test]
 fn a_stalled_write_holds_nobody_up_and_goes_on_later() {
+    if !server_has(3, 6) {
+        return;
+    }
     let server = standalone(ClientCertificates::Ignored);
     let relay = Relay::start(server.secure_address(0)).expect("a relay");
     let tls = Tls::new(server.certificates().authority());
