@@ -98,7 +98,7 @@ impl Secured {
             if received > 0 {
                 return Ok(received);
             }
-            inbox.begin = 0;
+            (inbox.begin, inbox.end) = (0, 0);
             inbox.end = (&self.stream).read(&mut inbox.bytes)?;
             if inbox.end == 0 {
                 return Ok(0);

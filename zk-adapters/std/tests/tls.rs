@@ -239,3 +239,23 @@ fn a_stalled_write_holds_nobody_up_and_goes_on_later() {
     }
     assert_eq!(client.stats().connections, 1);
 }
+
+/// Each of these waits ends a read without bytes: what was read before must not be read again.
+#[test]
+fn waits_that_end_early_leave_the_stream_in_step() {
+    if !server_has(3, 6) {
+        return;
+    }
+    let server = standalone(ClientCertificates::Ignored);
+    let (client, _) =
+        secure(&server, Tls::new(server.certificates().authority())).connect().expect("a session");
+    let (_, mut watch) = client.exists_and_watch("/never").patient().expect("it is watched");
+    for round in 0..20 {
+        assert!(watch.changed_timeout(Duration::from_millis(5)).is_none());
+        client
+            .create("/s-", vec![round; 1000], CreateMode::EphemeralSequential, OPEN_ACL_UNSAFE)
+            .patient()
+            .expect("an answer");
+    }
+    assert_eq!(client.stats().connections, 1);
+}
