@@ -42,14 +42,14 @@ impl Session {
     }
 
     /// Whether the request fits into a frame and into the queue, and what may have to be queued again does.
-    pub(crate) fn admit_size(&self, request: &Request, retry: Retry) -> Result<(), SubmitError> {
+    pub(crate) fn admit_size(&self, request: &Request, may_return: bool) -> Result<(), SubmitError> {
         let len = requests::payload_len(request);
         let limit = self.config.max_request_len.min(MAX_FRAME_LEN);
         if len > limit {
             return Err(SubmitError::TooLarge { len, limit });
         }
         let mut after = self.retryable;
-        after.count(retry, requests::frame_len(request));
+        after.count(may_return, requests::frame_len(request));
         let limit = self.config.max_queued_requests;
         if self.queue.len() >= limit || after.requests > limit {
             return Err(SubmitError::QueueFull { limit_name: "max_queued_requests", limit });
@@ -104,6 +104,12 @@ impl Session {
         self.queue.push(accepted, &request);
     }
 
+    /// Whether the request can be queued again when a connection is lost: by its policy, or because create stands in
+    /// for it.
+    pub(crate) fn may_return(&self, request: &Request, retry: Retry) -> bool {
+        retry == Retry::WhenSafe || (request.op_code() == OpCode::CREATE2 && !self.dialects.has_create2)
+    }
+
     fn is_needed_again(&self, accepted: &Accepted) -> bool {
         accepted.asks_for_watch
             || accepted.retry == Retry::WhenSafe
@@ -126,8 +132,9 @@ impl Session {
         for frame in core::mem::take(&mut connection.in_flight) {
             let is_fruitless = connection.was_fruitless(&frame);
             if let Owner::Request(mut accepted) = frame.owner {
-                let delivery = delivery(frame.start, reached);
-                if delivery == Delivery::MaybeApplied {
+                let is_reached = frame.start < reached;
+                let delivery = Delivery::of(accepted.was_sent || is_reached);
+                if is_reached {
                     accepted.fruitless = if is_fruitless { accepted.fruitless + 1 } else { 0 };
                 }
                 self.fail_or_keep(accepted, delivery, &mut again);

@@ -16,6 +16,8 @@ pub(crate) struct Accepted {
     pub(crate) retry: Retry,
     /// The bytes of its frame.
     pub(crate) len: usize,
+    /// It may be queued again: counted as retryable.
+    pub(crate) may_return: bool,
     /// A byte of it may have reached a server, on an earlier connection.
     pub(crate) was_sent: bool,
     /// How many connections in a row have ended without an answer to any request since it was sent there.
@@ -178,15 +180,15 @@ pub(crate) struct Retryable {
 }
 
 impl Retryable {
-    pub(crate) fn count(&mut self, retry: Retry, len: usize) {
-        if retry == Retry::WhenSafe {
+    pub(crate) fn count(&mut self, may_return: bool, len: usize) {
+        if may_return {
             self.requests += 1;
             self.bytes += len;
         }
     }
 
     pub(crate) fn discount(&mut self, ended: &Accepted) {
-        if ended.retry == Retry::WhenSafe {
+        if ended.may_return {
             self.requests -= 1;
             self.bytes -= ended.len;
         }

@@ -307,11 +307,12 @@ impl Session {
         self.admit(&request)?;
         self.admit_epoch(options.epoch)?;
         self.chroot.apply_checked(&mut request);
-        self.admit_size(&request, options.retry)?;
+        let may_return = self.may_return(&request, options.retry);
+        self.admit_size(&request, may_return)?;
         let id = self.accept();
         let asks_for_watch = admission::asks_for_watch(&request);
         self.watches_asked_for += usize::from(asks_for_watch);
-        self.retryable.count(options.retry, requests::frame_len(&request));
+        self.retryable.count(may_return, requests::frame_len(&request));
         let accepted = Accepted {
             id,
             op: request.op_code(),
@@ -320,6 +321,7 @@ impl Session {
             asks_for_watch,
             ops: admission::ops(&request),
             len: requests::frame_len(&request),
+            may_return,
             was_sent: false,
             fruitless: 0,
             is_covered: false,
