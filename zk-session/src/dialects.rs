@@ -13,6 +13,7 @@ use crate::{DisconnectReason, Failure, OnLoss, RequestId, Session, requests::Acc
 
 /// What has been learnt of the servers.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Dialects {
     /// Operations that a server, by host and port, has said it doesn't know.
     unsupported: BTreeMap<(String, u16), BTreeSet<OpCode>>,
