@@ -5,11 +5,10 @@ use core::time::Duration;
 use zk_proto::{OpCode, SessionId};
 
 use crate::{
-    Action, ConnectionId, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, OnLoss, Session, State,
-    Timer, WatchEndReason,
+    Action, ConnectionId, Delivery, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, OnLoss,
+    Session, State, Timer, WatchEndReason,
     clock::ping_interval,
     connection::{Connection, Owner, Stage},
-    outcomes::delivery,
     rearm::Rearm,
 };
 
@@ -148,7 +147,8 @@ impl Session {
             self.identities.connection_lost(connection.auths.into_iter(), reached);
             for frame in connection.in_flight {
                 if let Owner::Request(accepted) = frame.owner {
-                    self.fail(accepted, failure.clone(), delivery(frame.start, reached));
+                    let delivery = Delivery::of(accepted.was_sent || frame.start < reached);
+                    self.fail(accepted, failure.clone(), delivery);
                 }
             }
         }
