@@ -3,4 +3,11 @@
 //! [`drive`] runs one session over a pipe: JSON inputs in, JSON actions out. It is how a session is explored by
 //! hand, tested from other languages, recorded and replayed.
 
+mod books;
 pub mod drive;
+mod ensemble;
+mod input;
+
+pub use books::Books;
+pub use ensemble::{Options, Output, Owner, PeerId, SimEnsemble, Transaction, Tree, Txn, Version, Znode};
+pub use input::Input;

@@ -1,4 +1,12 @@
-//! What must hold after every single input, whatever the story is about. The numbers name the invariants.
+//! Books kept beside a session: what must hold after every single input, whatever the story is about.
+//!
+//! [`Books`] is told of each call before and after it, and of each action, and panics where the session breaks a promise.
+//! The numbers in its messages name the invariants; `INV-01` is that each request has exactly one outcome.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    clippy::missing_panics_doc,
+    reason = "a check looks for one thing among many, and panics when it finds it"
+)]
 
 mod lines;
 mod outcomes;
@@ -17,8 +25,8 @@ use states::{KeepAlive, States};
 use watches::WatchBook;
 
 /// Books kept beside the session, from nothing but what goes in and what comes out.
-#[derive(Clone)]
-pub(crate) struct Checks {
+#[derive(Clone, Debug)]
+pub struct Books {
     config: Config,
     now: Instant,
     is_drained: bool,
@@ -34,8 +42,9 @@ pub(crate) struct Checks {
     keep_alive: KeepAlive,
 }
 
-impl Checks {
-    pub(crate) fn new(config: Config, now: Instant) -> Self {
+impl Books {
+    /// The books of a session that is made from this configuration at this time.
+    pub fn new(config: Config, now: Instant) -> Self {
         Self {
             lines: Lines::new(config.max_frame_len),
             outcomes: Outcomes::default(),
@@ -52,7 +61,10 @@ impl Checks {
     }
 
     /// Before a call.
-    pub(crate) fn before(&mut self, input: &Input, session: &Session, now: Instant) {
+    ///
+    /// # Panics
+    /// Here as in the other methods, if the session breaks a promise.
+    pub fn before(&mut self, input: &Input, session: &Session, now: Instant) {
         let is_stale = input.connection().is_some_and(|connection| !self.lines.is_live(connection));
         let is_early = matches!(input, Input::Timeout)
             && session.poll_timeout().is_none_or(|due| due > now.max(self.now));
@@ -73,7 +85,7 @@ impl Checks {
     }
 
     /// After a call, its actions not polled yet.
-    pub(crate) fn after(
+    pub fn after(
         &mut self,
         input: &Input,
         accepted: &Result<Option<RequestId>, SubmitError>,
@@ -127,7 +139,7 @@ impl Checks {
     }
 
     /// An action was polled.
-    pub(crate) fn action(&mut self, action: &Action, session: &Session) {
+    pub fn action(&mut self, action: &Action, session: &Session) {
         assert!(!self.must_be_silent, "INV-31, INV-51, INV-62: {action:?} came out of nothing");
         assert!(!self.states.is_over(), "INV-31, INV-32: {action:?} came after the end");
         match action {
@@ -236,7 +248,7 @@ impl Checks {
     }
 
     /// All actions were polled.
-    pub(crate) fn drained(&mut self, session: &mut Session) {
+    pub fn drained(&mut self, session: &mut Session) {
         self.is_drained = true;
         let due = session.poll_timeout();
         assert_eq!(session.poll_action(), None, "INV-80");

@@ -19,7 +19,7 @@ pub(super) enum Kind {
     Recursive,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct WatchBook {
     chroot: Option<String>,
     live: BTreeMap<RequestId, Live>,
