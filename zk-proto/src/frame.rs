@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes, BytesMut};
 /// Payloads are slices of the decoder's buffer, and the buffer is used again once they are dropped. A
 /// frame over the limit is told by its first bytes, then skipped without being stored, so the stream
 /// stays in step. How much memory is taken follows the bytes that came, never a length that was announced.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct FrameDecoder {
     buffer: BytesMut,
     max_frame_len: usize,
@@ -19,7 +19,7 @@ pub struct FrameDecoder {
 }
 
 /// One frame of the stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "a reader must handle both")]
 pub enum Frame {
     /// The payload, without its length.
@@ -34,7 +34,7 @@ pub enum Frame {
 }
 
 /// A length that no frame can have: the stream can't be followed any further.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("frame: length {len} is negative")]
 pub struct FrameError {
     /// The announced length.

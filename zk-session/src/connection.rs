@@ -18,6 +18,7 @@ use crate::{
 
 /// One connection, or an attempt at one.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) server: ServerAddr,
@@ -54,6 +55,7 @@ pub(crate) struct Connection {
 
 /// How far a connection is primed.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) enum Stage {
     /// Only the ConnectRequest may leave.
     Handshake,
@@ -79,6 +81,7 @@ impl Stage {
 
 /// A frame that was handed out and wants an answer.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct InFlight {
     pub(crate) xid: i32,
     /// Where its first byte lies in the stream of this connection.
@@ -93,6 +96,7 @@ pub(crate) struct InFlight {
 
 /// Whose frame it is.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) enum Owner {
     Request(Accepted),
     /// The request has had its outcome; its reply still takes its turn, and what it did is still to be noted.
@@ -113,6 +117,7 @@ pub(crate) enum Answered {
 
 /// Pings that were handed out and not answered, and one that may wait.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Pings {
     pub(crate) unanswered: VecDeque<Instant>,
     pub(crate) is_waiting: bool,
@@ -120,6 +125,7 @@ pub(crate) struct Pings {
 
 /// Where a frame under way stood when it was last looked at.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Growth {
     pub(crate) since: Instant,
     pub(crate) received: u64,
@@ -127,6 +133,7 @@ pub(crate) struct Growth {
 
 /// How much of the stream was handed out, and how much of that the transport took.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Window {
     handed_out: u64,
     taken: u64,
@@ -358,6 +365,7 @@ impl Connection {
 
 /// Numbers for requests: 1 to 2³¹ - 2, over and over, as in `ClientCnxn.getXid`.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Xids(i32);
 
 impl Default for Xids {

@@ -14,6 +14,7 @@ use crate::{DisconnectReason, Failure, Instant, OnLoss, RequestId, Session, requ
 
 /// What has been learnt of the servers.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Dialects {
     /// What a server, by host and port, has said it doesn't know.
     unsupported: BTreeMap<(String, u16), Unsupported>,

@@ -9,6 +9,7 @@ use crate::random::Random;
 
 /// A move under way: servers are drawn from the new and the kept ones until one accepts.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq))]
 pub(crate) struct Move {
     new: Vec<ServerAddr>,
     kept: Vec<ServerAddr>,
@@ -52,6 +53,16 @@ impl Move {
             &mut self.kept
         };
         if from.is_empty() { None } else { Some(from.remove(0)) }
+    }
+}
+
+#[cfg(feature = "model")]
+impl Eq for Move {}
+
+#[cfg(feature = "model")]
+impl core::hash::Hash for Move {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        (&self.new, &self.kept, self.new_probability.to_bits()).hash(state);
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{Instant, RequestId, Retry};
 
 /// One accepted request, from `submit` to its outcome.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Accepted {
     pub(crate) id: RequestId,
     pub(crate) op: OpCode,
@@ -36,6 +37,7 @@ pub(crate) struct Accepted {
 
 /// The queue: frames without their xids, which are given in the order in which they leave.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Queue {
     entries: VecDeque<Queued>,
     frames: BytesMut,
@@ -46,6 +48,7 @@ pub(crate) struct Queue {
 }
 
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 struct Queued {
     request: Option<Accepted>,
     len: usize,
@@ -174,6 +177,7 @@ impl Queue {
 /// How many accepted requests may be sent again after a lost connection, and the bytes of their frames: then they
 /// are all in the queue, and it is as bounded as before.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Retryable {
     pub(crate) requests: usize,
     pub(crate) bytes: usize,

@@ -95,6 +95,24 @@ impl fmt::Debug for Exchange {
     }
 }
 
+/// What a mechanism knows can't be looked into: an exchange is like itself alone.
+#[cfg(feature = "model")]
+impl PartialEq for Exchange {
+    fn eq(&self, other: &Self) -> bool {
+        core::ptr::eq(self, other)
+    }
+}
+
+#[cfg(feature = "model")]
+impl Eq for Exchange {}
+
+#[cfg(feature = "model")]
+impl core::hash::Hash for Exchange {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        self.is_last.hash(state);
+    }
+}
+
 impl Session {
     /// The priming's first step, if SASL is configured.
     pub(crate) fn begin_sasl(&mut self) {

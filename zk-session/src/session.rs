@@ -159,6 +159,7 @@ pub struct Session {
 
 /// Who the session is to the servers; it outlives connections.
 #[derive(Clone)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Identity {
     /// The id and password of the session, once there is one.
     pub(crate) session: Option<(SessionId, bytes::Bytes)>,

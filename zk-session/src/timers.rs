@@ -56,6 +56,7 @@ impl Timer {
 
 /// When each timer is due, if it is set.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Timers {
     due: [Option<Instant>; Timer::COUNT],
 }

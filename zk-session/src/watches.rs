@@ -64,6 +64,7 @@ pub(crate) type Key = (Ustring, WatchKind, RequestId);
 /// for each watch, because replies that arrive while the watches of a new connection are still being armed
 /// raise the session's `last_zxid` past what the later ones have been checked against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "model", derive(Hash))]
 pub(crate) enum Arming {
     Armed,
     /// With the connection, or without it: then no event is kept back.
@@ -87,6 +88,7 @@ impl Arming {
 
 /// All watches of a session.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Watches {
     pub(crate) by_key: BTreeMap<Key, Arming>,
     by_owner: BTreeMap<RequestId, (Ustring, WatchKind)>,
@@ -97,6 +99,7 @@ pub(crate) struct Watches {
 
 /// A watch that hears of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "model", derive(Hash))]
 pub(crate) struct Fired {
     pub(crate) owner: RequestId,
     /// The watch has ended with it.
