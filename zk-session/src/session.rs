@@ -113,7 +113,8 @@ impl State {
 /// | sends a reply longer than `Config::max_frame_len` | fails its request with [`Failure::ReplyTooLarge`], skips the frame |
 /// | sends another frame longer than that | drops the connection |
 /// | answers with a body that doesn't decode | fails the request with [`Failure::MalformedReply`] |
-/// | answers out of order, with an unknown xid, or when nothing is in flight | drops the connection; but a refusal that servers send ahead of its turn is matched |
+/// | answers out of order, with an unknown xid, or what was not handed out whole | drops the connection; but a refusal that servers send ahead of its turn is matched |
+/// | hangs up on a request with [`Retry::WhenSafe`](crate::Retry::WhenSafe) | sends it again, and ends it the third time |
 /// | answers with an unknown error code | the request is refused with that number |
 /// | sends an event of unknown type | tells the owners of that path the number, keeps their watches |
 /// | sends an event that nobody waits for, an unsolicited pong or auth reply | counts it, does nothing |
