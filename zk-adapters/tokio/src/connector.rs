@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout};
 use zk_proto::{ConnectString, ConnectStringError};
 use zk_session::{Config, Credentials, Epoch, Session};
 
-use crate::{Client, ConnectError, SessionEnd, SessionEvents, driver::Driver, shared::Shared, trace};
+use crate::{Client, ConnectError, SessionEvents, driver::Driver, shared::Shared, trace};
 
 /// How a session is made: what isn't told has a default.
 ///
@@ -101,9 +101,7 @@ impl Connector {
         let (client, events) = self.start();
         match timeout(limit, client.established()).await {
             Ok(Ok(())) => Ok((client, events)),
-            Ok(Err(SessionEnd::Expired { reason })) => Err(ConnectError::Expired { reason }),
-            Ok(Err(SessionEnd::AuthFailed)) => Err(ConnectError::AuthFailed),
-            Ok(Err(SessionEnd::Closed { .. } | SessionEnd::DriverGone)) => Err(ConnectError::Closed),
+            Ok(Err(end)) => Err(end.into()),
             Err(_) => Err(ConnectError::TimedOut { limit, failures: client.failures() }),
         }
     }

@@ -11,10 +11,11 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
+use zk_client::{Hub, Lost, Wakeups};
 use zk_proto::ServerAddr;
-use zk_session::{ConnectionId, DisconnectReason};
+use zk_session::{ConnectionId, Instant};
 
-use crate::{AttemptCause, DialError, dial::dial};
+use crate::{DialError, dial::dial};
 
 /// One connection of the session, from the first dial on: what belongs to it dies with it.
 pub(crate) struct Link {
@@ -50,22 +51,6 @@ pub(crate) enum Seen {
         /// There is nothing more to write or to read, and the task is woken when there is.
         is_settled: bool,
     },
-}
-
-/// How a transport ended.
-#[derive(Debug)]
-pub(crate) enum Lost {
-    EndOfStream,
-    Io(Arc<io::Error>),
-}
-
-impl From<Lost> for AttemptCause {
-    fn from(lost: Lost) -> Self {
-        match lost {
-            Lost::EndOfStream => Self::Session(DisconnectReason::ClosedBeforeResponse),
-            Lost::Io(error) => Self::Io(error),
-        }
-    }
 }
 
 impl Link {
@@ -162,6 +147,35 @@ fn read(
         Poll::Ready(Ok(0)) => (0, Some(Lost::EndOfStream)),
         Poll::Ready(Ok(received)) => (received, None),
         Poll::Ready(Err(error)) => (0, Some(Lost::Io(Arc::new(error)))),
+    }
+}
+
+impl Seen {
+    /// Tells the session.
+    pub(crate) fn report(
+        self,
+        connection: ConnectionId,
+        hub: &mut Hub,
+        buffer: &ReadBuffer,
+        now: Instant,
+        wakeups: &mut Wakeups,
+    ) {
+        match self {
+            Self::Nothing => {}
+            Self::Opened(address) => hub.opened(connection, address, now),
+            Self::Failed(error) => hub.dial_failed(connection, error, now, wakeups),
+            Self::Moved { sent, received, lost, .. } => {
+                if let Some(sent) = sent {
+                    hub.session.handle_sent(connection, sent, now);
+                }
+                if received > 0 {
+                    hub.session.handle_received(connection, buffer.filled(received), now);
+                }
+                if let Some(lost) = lost {
+                    hub.lost(connection, lost, now, wakeups);
+                }
+            }
+        }
     }
 }
 

@@ -1,0 +1,225 @@
+use core::{fmt, time::Duration};
+use std::{
+    collections::VecDeque,
+    io::{self, Read, Write},
+    net::TcpStream,
+    time::Instant,
+};
+
+use bytes::{Buf, Bytes};
+use zk_session::{Action, Config, ConnectionId, Epoch, Event, Session};
+
+use crate::{
+    dial::dial,
+    news::{News, NewsDesk},
+    probe,
+};
+
+/// A session that is pumped by a loop of the application's own, over a non-blocking socket.
+///
+/// The loop calls [`pump`](Self::pump) and takes the events with [`poll_event`](Self::poll_event); then it sleeps
+/// until the [`socket`](Self::socket) is readable (or writable, while [`wants_to_write`](Self::wants_to_write)),
+/// or [`timeout`](Self::timeout) has passed, or the driver's `wake` was called. Requests are submitted to the
+/// [`session`](Self::session_mut), and leave at the next `pump`. No thread but the loop's touches the session:
+/// resolving names, dialling and probing are done by short-lived threads, which call `wake` when they have an outcome.
+///
+/// ```no_run
+/// use zk_std::{Config, Driver, zk_session::{Event, RequestOptions}};
+/// use zk_std::zk_proto::{GetDataRequest, Request};
+///
+/// let loop_thread = std::thread::current();
+/// let config = Config::new("zk1:2181,zk2:2181".parse().expect("a connect string"));
+/// let mut driver = Driver::new(config, move || loop_thread.unpark());
+/// let get = GetDataRequest { path: "/greeting".into(), watch: false };
+/// let now = driver.now();
+/// driver.session_mut().submit(Request::GetData(get), RequestOptions::default(), now).expect("a valid request");
+/// while !driver.session().state().is_terminal() {
+///     driver.pump();
+///     while let Some(event) = driver.poll_event() {
+///         println!("{event:?}");
+///     }
+///     // A real loop waits for the socket, too.
+///     std::thread::park_timeout(driver.timeout().unwrap_or_default().min(std::time::Duration::from_millis(10)));
+/// }
+/// ```
+pub struct Driver {
+    session: Session,
+    epoch: Epoch,
+    link: Option<Link>,
+    events: VecDeque<Event>,
+    desk: NewsDesk,
+    buffer: Vec<u8>,
+    /// The last pump left off with more to do.
+    has_more: bool,
+}
+
+struct Link {
+    connection: ConnectionId,
+    stream: Option<TcpStream>,
+    outbox: Bytes,
+}
+
+impl Driver {
+    /// A driver of a new session. `wake` has the loop call [`pump`](Self::pump) soon; it is called on other threads.
+    pub fn new(config: Config, wake: impl Fn() + Send + Sync + 'static) -> Self {
+        Self {
+            session: Session::new(config, zk_session::Instant::ZERO),
+            epoch: Epoch::new(Instant::now()),
+            link: None,
+            events: VecDeque::new(),
+            desk: NewsDesk::new(wake),
+            buffer: vec![0; BUFFER],
+            has_more: true,
+        }
+    }
+
+    /// The session, to look at.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The session, to submit to, to cancel, or to close.
+    pub fn session_mut(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    /// The moment, as the session tells it.
+    pub fn now(&self) -> zk_session::Instant {
+        self.epoch.instant(Instant::now())
+    }
+
+    /// The socket to wait for, while there is one. A name that changes tells a new one.
+    pub fn socket(&self) -> Option<(ConnectionId, &TcpStream)> {
+        let link = self.link.as_ref()?;
+        Some((link.connection, link.stream.as_ref()?))
+    }
+
+    /// Whether the socket didn't take all there is to write.
+    pub fn wants_to_write(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.stream.is_some() && !link.outbox.is_empty())
+    }
+
+    /// How long the loop may sleep; none if only the socket or `wake` matters.
+    pub fn timeout(&self) -> Option<Duration> {
+        if self.has_more {
+            return Some(Duration::ZERO);
+        }
+        self.session.poll_timeout().map(|due| due - self.now())
+    }
+
+    /// What has happened, each thing once and in order.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Moves what can be moved without waiting, and acts upon time.
+    pub fn pump(&mut self) {
+        let now = self.now();
+        while let Some(news) = self.desk.next() {
+            self.take_up(news, now);
+        }
+        self.has_more = true;
+        for _ in 0..ROUNDS {
+            self.act();
+            if !self.transfer(now) {
+                // What lies unread was fed before the tick.
+                self.session.handle_timeout(now);
+                self.act();
+                self.has_more = self.transfer(now);
+                return;
+            }
+        }
+    }
+
+    fn take_up(&mut self, news: News, now: zk_session::Instant) {
+        match news {
+            News::Probed(probe, read_write) => self.session.handle_probed(probe, read_write, now),
+            News::Dialled(connection, stream) => {
+                let Some(link) = self.link.as_mut().filter(|link| link.connection == connection) else {
+                    return;
+                };
+                link.stream = stream.filter(|stream| stream.set_nonblocking(true).is_ok());
+                if link.stream.is_some() {
+                    self.session.handle_connected(connection, now);
+                } else {
+                    self.link = None;
+                    self.session.handle_disconnected(connection, now);
+                }
+            }
+        }
+    }
+
+    fn act(&mut self) {
+        while let Some(action) = self.session.poll_action() {
+            match action {
+                Action::Emit(event) => self.events.push_back(event),
+                Action::Send { connection, bytes } => {
+                    if let Some(link) = self.link.as_mut().filter(|link| link.connection == connection) {
+                        link.outbox = bytes;
+                    }
+                }
+                Action::Connect { connection, server } => {
+                    self.link = Some(Link { connection, stream: None, outbox: Bytes::new() });
+                    let limit = self.session.negotiated_timeout();
+                    self.desk.send_for(move || {
+                        News::Dialled(connection, dial(&server, limit).ok().map(|(stream, _)| stream))
+                    });
+                }
+                Action::Probe { probe, server } => {
+                    let ask = move || probe::ask(&server).unwrap_or_default();
+                    self.desk.send_for(move || News::Probed(probe, ask()));
+                }
+                Action::Disconnect { connection, .. } => {
+                    self.link.take_if(|link| link.connection == connection);
+                }
+            }
+        }
+    }
+
+    /// Writes and reads once each; tells whether anything moved.
+    fn transfer(&mut self, now: zk_session::Instant) -> bool {
+        let Some(Link { connection, stream: Some(stream), outbox }) = &mut self.link else { return false };
+        let connection = *connection;
+        let written = if outbox.is_empty() { Ok(0) } else { nothing_yet(stream.write(outbox)) };
+        if let Ok(sent) = written {
+            outbox.advance(sent);
+            self.session.handle_sent(connection, sent, now);
+        }
+        match nothing_yet(stream.read(&mut self.buffer).and_then(some)) {
+            Ok(0) if written.is_ok() => written.is_ok_and(|sent| sent > 0),
+            Ok(received) if received > 0 => {
+                self.session.handle_received(connection, &self.buffer[..received], now);
+                true
+            }
+            Ok(_) | Err(_) => {
+                // Nothing more of the outstanding chunk can leave.
+                self.session.handle_sent(connection, 0, now);
+                self.session.handle_disconnected(connection, now);
+                self.link = None;
+                true
+            }
+        }
+    }
+}
+
+/// The end of the stream is an error here.
+fn some(count: usize) -> io::Result<usize> {
+    if count == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(count) }
+}
+
+fn nothing_yet(outcome: io::Result<usize>) -> io::Result<usize> {
+    match outcome {
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(0),
+        outcome => outcome,
+    }
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").field("session", &self.session).finish_non_exhaustive()
+    }
+}
+
+const BUFFER: usize = 64 << 10;
+/// So often a pump moves bytes before it lets the loop see to other things.
+const ROUNDS: usize = 16;
