@@ -8,7 +8,8 @@ use zk_session::zk_proto::{
 };
 
 use crate::ensemble::{
-    access::Identities,
+    access::{Identities, not_null},
+    options::{Options, Version},
     tree::{Tree, Znode, split},
     txn::{Owner, Txn},
 };
@@ -18,8 +19,21 @@ pub(crate) struct Preparation<'a> {
     tree: &'a Tree,
     identities: &'a Identities,
     session: SessionId,
-    extended_types: bool,
+    options: &'a Options,
     changed: BTreeMap<String, Option<Record>>,
+}
+
+/// What becomes of a write.
+pub(crate) enum Prepared {
+    /// A transaction; a refusal is one, too.
+    Txn(Txn),
+    /// The request fails, and leaves no transaction.
+    Failed {
+        /// A number was drawn for it.
+        takes_zxid: bool,
+        /// The reply has the beginning of a body.
+        has_body: bool,
+    },
 }
 
 /// What later operations of the same multi see of a znode: ZooKeeper's `ChangeRecord`.
@@ -51,17 +65,26 @@ impl<'a> Preparation<'a> {
         tree: &'a Tree,
         identities: &'a Identities,
         session: SessionId,
-        extended_types: bool,
+        options: &'a Options,
     ) -> Self {
-        Self { tree, identities, session, extended_types, changed: BTreeMap::new() }
+        Self { tree, identities, session, options, changed: BTreeMap::new() }
     }
 
-    /// The transaction that a write becomes; a refusal is one too.
-    pub(crate) fn request(mut self, request: &Request) -> Txn {
+    /// What a write becomes.
+    pub(crate) fn request(mut self, request: &Request) -> Prepared {
         if let Request::Multi(multi) = request {
-            return self.multi(multi);
+            return self.blunder(multi).unwrap_or_else(|| Prepared::Txn(self.multi(multi)));
         }
-        self.single(request).unwrap_or_else(Txn::Error)
+        Prepared::Txn(self.single(request).unwrap_or_else(Txn::Error))
+    }
+
+    /// What Java stumbles over while it reads a multi, before anything is checked.
+    fn blunder(&self, multi: &Multi) -> Option<Prepared> {
+        if self.options.version >= Version::V3_9 {
+            return multi.ops.iter().find_map(unreadable);
+        }
+        let has_path = |op: &Op| !op.clone().path_mut().is_null();
+        (!multi.ops.iter().all(has_path)).then_some(Prepared::Failed { takes_zxid: true, has_body: true })
     }
 
     fn single(&mut self, request: &Request) -> Result<Txn, ErrorCode> {
@@ -76,7 +99,7 @@ impl<'a> Preparation<'a> {
             }
             Request::SetAcl(set) => {
                 let path = valid(&set.path)?;
-                let acl = self.identities.fix(&set.acl)?;
+                let acl = self.identities.fix(&set.acl, self.options.version)?;
                 let record = self.record(&path)?;
                 self.identities.check(Perms::ADMIN, &record.acl)?;
                 let version = next_version(record.aversion, set.version)?;
@@ -92,10 +115,15 @@ impl<'a> Preparation<'a> {
         if multi.ops.iter().any(reads) {
             return Txn::Error(ErrorCode::MARSHALLING_ERROR);
         }
+        if !multi.ops.iter().all(|op| !op.clone().path_mut().is_null()) {
+            return Txn::Error(ErrorCode::MARSHALLING_ERROR);
+        }
         let mut txns = Vec::with_capacity(multi.ops.len());
         for op in &multi.ops {
             match self.op(op) {
                 Ok(txn) => txns.push(txn),
+                // Not a verdict on this operation, but the end of the attempt.
+                Err(ErrorCode::MARSHALLING_ERROR) => return Txn::Error(ErrorCode::MARSHALLING_ERROR),
                 Err(code) => {
                     let mut codes = vec![ErrorCode::OK; txns.len()];
                     codes.push(code);
@@ -109,9 +137,18 @@ impl<'a> Preparation<'a> {
 
     fn op(&mut self, op: &Op) -> Result<Txn, ErrorCode> {
         match op {
-            Op::Create(create) | Op::Create2(create) => self.create(OpCode::CREATE, create, None),
-            Op::CreateContainer(create) => self.create(OpCode::CREATE_CONTAINER, create, None),
-            Op::CreateTtl(create) => self.create_ttl(create),
+            Op::Create(create) | Op::Create2(create) | Op::CreateContainer(create) => {
+                let kind = self.options.version.kind_of_create(op).unwrap_or(OpCode::CREATE);
+                // A record for a time to live is expected then, and not found.
+                if kind == OpCode::CREATE_TTL {
+                    return Err(ErrorCode::MARSHALLING_ERROR);
+                }
+                self.create(kind, create, None)
+            }
+            Op::CreateTtl(create) => match self.options.version.kind_of_create(op) {
+                Some(OpCode::CREATE_TTL) => self.create_ttl(create),
+                kind => self.create(kind.unwrap_or(OpCode::CREATE), &without_ttl(create), None),
+            },
             Op::Delete(delete) => self.delete(&delete.path, delete.version),
             Op::SetData(set) => {
                 let (path, version) = self.set_data(&set.path, set.version)?;
@@ -129,13 +166,7 @@ impl<'a> Preparation<'a> {
     }
 
     fn create_ttl(&mut self, create: &CreateTtlRequest) -> Result<Txn, ErrorCode> {
-        let plain = CreateRequest {
-            path: create.path.clone(),
-            data: create.data.clone(),
-            acl: create.acl.clone(),
-            flags: create.flags,
-        };
-        self.create(OpCode::CREATE_TTL, &plain, Some(create.ttl))
+        self.create(OpCode::CREATE_TTL, &without_ttl(create), Some(create.ttl))
     }
 
     fn create(&mut self, op: OpCode, create: &CreateRequest, ttl: Option<i64>) -> Result<Txn, ErrorCode> {
@@ -144,7 +175,7 @@ impl<'a> Preparation<'a> {
         let (parent_path, _) =
             split(&given).filter(|_| !given.contains('\0')).ok_or(ErrorCode::BAD_ARGUMENTS)?;
         let parent_path = parent_path.to_owned();
-        let acl = self.identities.fix(&create.acl)?;
+        let acl = self.identities.fix(&create.acl, self.options.version)?;
         let mut parent = self.record(&parent_path)?;
         self.identities.check(Perms::CREATE, &parent.acl)?;
         let path = if mode.is_sequential() { format!("{given}{:010}", parent.creates) } else { given };
@@ -155,28 +186,39 @@ impl<'a> Preparation<'a> {
         if matches!(parent.owner, Owner::Session(_)) {
             return Err(ErrorCode::NO_CHILDREN_FOR_EPHEMERALS);
         }
+        let by_mode = self.owner(mode);
+        // The operation decides what is stored, the mode what the rest of a multi sees.
         let owner = match op {
             OpCode::CREATE_CONTAINER => Owner::Container,
             OpCode::CREATE_TTL => Owner::Ttl(ttl.unwrap_or_default()),
-            _ if mode.is_ephemeral() => Owner::Session(self.session),
+            _ if mode.is_ephemeral() => by_mode,
             _ => Owner::Nobody,
         };
         parent.creates = parent.creates.wrapping_add(1);
         parent.children += 1;
         let parent_creates = parent.creates;
         self.changed.insert(parent_path, Some(parent));
-        let record = Record { acl: acl.clone(), owner, children: 0, creates: 0, version: 0, aversion: 0 };
+        let record = Record { acl: acl.clone(), owner: by_mode, children: 0, creates: 0, version: 0, aversion: 0 };
         self.changed.insert(path.clone(), Some(record));
         Ok(Txn::Create { path, data: create.data.clone(), acl, owner, parent_creates })
+    }
+
+    fn owner(&self, mode: CreateMode) -> Owner {
+        match mode {
+            CreateMode::Ephemeral | CreateMode::EphemeralSequential => Owner::Session(self.session),
+            CreateMode::Container => Owner::Container,
+            CreateMode::PersistentWithTtl(ttl) | CreateMode::PersistentSequentialWithTtl(ttl) => Owner::Ttl(ttl),
+            CreateMode::Persistent | CreateMode::PersistentSequential => Owner::Nobody,
+        }
     }
 
     /// The mode of a create, and whether its time to live fits.
     fn mode(&self, flags: i32, ttl: Option<i64>) -> Result<CreateMode, ErrorCode> {
         let mode = CreateMode::from_flags(flags, ttl.unwrap_or(-1)).ok_or(ErrorCode::BAD_ARGUMENTS)?;
         match mode.ttl() {
-            Some(_) if !self.extended_types => Err(ErrorCode::UNIMPLEMENTED),
+            Some(_) if !self.options.extended_types => Err(ErrorCode::UNIMPLEMENTED),
             Some(ttl) if !CreateMode::TTL_MS.contains(&ttl) => Err(ErrorCode::BAD_ARGUMENTS),
-            None if ttl.is_some() => Err(ErrorCode::BAD_ARGUMENTS),
+            None if ttl.is_some_and(|ttl| ttl >= 0) => Err(ErrorCode::BAD_ARGUMENTS),
             _ => Ok(mode),
         }
     }
@@ -217,12 +259,40 @@ impl<'a> Preparation<'a> {
     }
 }
 
+fn without_ttl(create: &CreateTtlRequest) -> CreateRequest {
+    CreateRequest {
+        path: create.path.clone(),
+        data: create.data.clone(),
+        acl: create.acl.clone(),
+        flags: create.flags,
+    }
+}
+
+/// From 3.9 on, a create in a multi is checked while it is read.
+fn unreadable(op: &Op) -> Option<Prepared> {
+    let refused = || Some(Prepared::Txn(Txn::Error(ErrorCode::MARSHALLING_ERROR)));
+    match op {
+        Op::Create(create) | Op::Create2(create) | Op::CreateContainer(create) => {
+            let mode = CreateMode::from_flags(create.flags, 1);
+            match mode {
+                None => refused(),
+                Some(_) if create.acl.is_null() => {
+                    Some(Prepared::Failed { takes_zxid: false, has_body: false })
+                }
+                Some(mode) => mode.ttl().and_then(|_| refused()),
+            }
+        }
+        _ => None,
+    }
+}
+
 fn text(path: &Ustring) -> Result<String, ErrorCode> {
-    if path.is_null() { Err(ErrorCode::MARSHALLING_ERROR) } else { Ok(path.to_str().into_owned()) }
+    not_null(path)?;
+    Ok(path.to_str().into_owned())
 }
 
 fn valid(path: &Ustring) -> Result<String, ErrorCode> {
-    let path = text(path)?;
+    let path = text(path).map_err(|_| ErrorCode::BAD_ARGUMENTS)?;
     validate_path(&path).map_err(|_| ErrorCode::BAD_ARGUMENTS)?;
     Ok(path)
 }

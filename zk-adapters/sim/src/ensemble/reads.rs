@@ -1,5 +1,7 @@
 //! What a server answers from its own tree: ZooKeeper's `FinalRequestProcessor`.
 
+use std::borrow::Cow;
+
 use zk_session::zk_proto::{
     AddWatchMode, AddWatchRequest, ClientInfo, ErrorCode, ErrorResponse, ExistsResponse, GetAclResponse,
     GetAllChildrenNumberResponse, GetChildren2Response, GetChildrenResponse, GetDataResponse,
@@ -8,7 +10,7 @@ use zk_session::zk_proto::{
 };
 
 use crate::ensemble::{
-    access::{Identities, mask, user_name},
+    access::{Identities, mask, not_null, user_name},
     options::Version,
     peer::PeerId,
     tree::{Tree, Znode},
@@ -25,7 +27,21 @@ pub(crate) struct Reader<'a> {
     pub(crate) version: Version,
 }
 
-type Answer = Result<Response, ErrorCode>;
+/// A reply's body, or why there is none.
+pub(crate) type Answer = Result<Response, Failure>;
+
+/// Why a request failed, and what was written of its reply's body before it did.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) code: ErrorCode,
+    pub(crate) body: Option<Response>,
+}
+
+impl From<ErrorCode> for Failure {
+    fn from(code: ErrorCode) -> Self {
+        Self { code, body: None }
+    }
+}
 
 impl Reader<'_> {
     pub(crate) fn answer(&mut self, request: &Request) -> Answer {
@@ -59,10 +75,10 @@ impl Reader<'_> {
             Request::WhoAmI => Ok(self.who_am_i()),
             Request::AddWatch(add) => self.add_watch(add),
             Request::CheckWatches(check) => {
-                self.found(self.watches.contains(&check.path.to_str(), self.peer, check.watcher_type))
+                self.found(self.watches.contains(&key(&check.path), self.peer, check.watcher_type))
             }
             Request::RemoveWatches(remove) => {
-                let found = self.watches.remove(&remove.path.to_str(), self.peer, remove.watcher_type);
+                let found = self.watches.remove(&key(&remove.path), self.peer, remove.watcher_type);
                 self.found(found)
             }
             Request::Sasl(_) => Ok(Response::Sasl(SetSaslResponse { token: None })),
@@ -72,14 +88,14 @@ impl Reader<'_> {
 
     fn exists(&mut self, path: &str, watch: bool) -> Answer {
         if path.contains('\0') {
-            return Err(ErrorCode::BAD_ARGUMENTS);
+            return Err(ErrorCode::BAD_ARGUMENTS.into());
         }
         let znode = self.tree.get(path);
         if let Some(znode) = znode.filter(|_| self.version.exists_needs_read()) {
             self.identities.check(Perms::READ, &znode.acl)?;
         }
         self.watch(Table::Data, path, watch);
-        znode.map(|znode| Response::Exists(ExistsResponse { stat: znode.stat() })).ok_or(ErrorCode::NO_NODE)
+        znode.map(|znode| Response::Exists(ExistsResponse { stat: znode.stat() })).ok_or(ErrorCode::NO_NODE.into())
     }
 
     fn children(&mut self, path: &Ustring, watch: bool) -> Result<(Vector<Ustring>, Stat), ErrorCode> {
@@ -102,23 +118,35 @@ impl Reader<'_> {
     }
 
     fn multi(&self, multi: &Multi) -> Answer {
+        let reads = multi.ops.iter().filter(|op| matches!(op, Op::GetData(_) | Op::GetChildren(_)));
+        if ![0, multi.ops.len()].contains(&reads.count()) {
+            return Err(ErrorCode::MARSHALLING_ERROR.into());
+        }
         let mut results = Vec::with_capacity(multi.ops.len());
         for op in &multi.ops {
-            let result = match op {
-                Op::GetData(read) => {
-                    let read = self.read(&text(&read.path)?, Perms::READ, |znode| znode.data.clone());
-                    read.map(|(data, stat)| OpResult::GetData(GetDataResponse { data, stat }))
+            match self.part(op) {
+                Err(code @ ErrorCode::MARSHALLING_ERROR) => {
+                    return Err(Failure { code, body: Some(Response::MultiRead(MultiResponse { results })) });
                 }
-                Op::GetChildren(read) => {
-                    let children = |znode: &Znode| Vector::from_strs(&znode.children);
-                    let read = self.read(&text(&read.path)?, Perms::READ, children);
-                    read.map(|(children, _)| OpResult::GetChildren(GetChildrenResponse { children }))
-                }
-                _ => return Err(ErrorCode::MARSHALLING_ERROR),
-            };
-            results.push(result.unwrap_or_else(OpResult::Error));
+                result => results.push(result.unwrap_or_else(OpResult::Error)),
+            }
         }
         Ok(Response::MultiRead(MultiResponse { results }))
+    }
+
+    fn part(&self, op: &Op) -> Result<OpResult, ErrorCode> {
+        match op {
+            Op::GetData(read) => {
+                let read = self.read(&text(&read.path)?, Perms::READ, |znode| znode.data.clone());
+                read.map(|(data, stat)| OpResult::GetData(GetDataResponse { data, stat }))
+            }
+            Op::GetChildren(read) => {
+                let children = |znode: &Znode| Vector::from_strs(&znode.children);
+                let read = self.read(&text(&read.path)?, Perms::READ, children);
+                read.map(|(children, _)| OpResult::GetChildren(GetChildrenResponse { children }))
+            }
+            _ => Err(ErrorCode::MARSHALLING_ERROR),
+        }
     }
 
     fn who_am_i(&self) -> Response {
@@ -130,17 +158,17 @@ impl Reader<'_> {
         let mode = match add.mode {
             AddWatchMode::PERSISTENT => Modes::PERSISTENT,
             AddWatchMode::PERSISTENT_RECURSIVE => Modes::RECURSIVE,
-            _ => return Err(ErrorCode::MARSHALLING_ERROR),
+            _ => return Err(ErrorCode::MARSHALLING_ERROR.into()),
         };
-        self.watches.persist(&text(&add.path)?, self.peer, mode);
+        self.watches.persist(&key(&add.path), self.peer, mode);
         Ok(Response::AddWatch(ErrorResponse { err: ErrorCode::OK }))
     }
 
     fn found(&self, found: Option<bool>) -> Answer {
         match found {
             Some(true) => Ok(Response::Empty),
-            Some(false) => Err(ErrorCode::NO_WATCHER),
-            None => Err(ErrorCode::MARSHALLING_ERROR),
+            Some(false) => Err(ErrorCode::NO_WATCHER.into()),
+            None => Err(ErrorCode::MARSHALLING_ERROR.into()),
         }
     }
 
@@ -159,5 +187,11 @@ impl Reader<'_> {
 }
 
 fn text(path: &Ustring) -> Result<String, ErrorCode> {
-    if path.is_null() { Err(ErrorCode::MARSHALLING_ERROR) } else { Ok(path.to_str().into_owned()) }
+    not_null(path)?;
+    Ok(path.to_str().into_owned())
+}
+
+/// Java's tables take null for a path, too: here it is one that no znode has.
+fn key(path: &Ustring) -> Cow<'_, str> {
+    if path.is_null() { Cow::Borrowed("\0") } else { path.to_str() }
 }

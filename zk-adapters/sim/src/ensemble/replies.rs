@@ -1,7 +1,7 @@
 //! What a server does with the leader's word: applies it, tells watches, and answers.
 
 use zk_session::zk_proto::{
-    Create2Response, CreateResponse, ErrorCode, EventType, KeeperState, MultiResponse, Op, OpResult, Perms,
+    Create2Response, CreateResponse, ErrorCode, EventType, KeeperState, MultiResponse, Op, OpCode, OpResult, Perms,
     ReplyHeader, Request, Response, SetAclResponse, SetDataResponse, SetWatches, SetWatches2, SyncResponse,
     Ustring, Vector, WatcherEvent, Zxid, encode_event_frame,
 };
@@ -10,7 +10,7 @@ use crate::ensemble::{
     SimEnsemble,
     options::Version,
     peer::{PeerId, Ready},
-    reads,
+    reads::{Answer, Failure, Reader},
     server::Delivery,
     tree::{Applied, Change},
     txn::Txn,
@@ -33,6 +33,10 @@ impl SimEnsemble {
                     _ => Ok(Response::Empty),
                 };
                 self.answer_oldest(peer, answer);
+            }
+            Delivery::Failed { peer, has_body } => {
+                let body = has_body.then(|| Response::Multi(MultiResponse::default()));
+                self.answer_oldest(peer, |_| Err(Failure { code: ErrorCode::MARSHALLING_ERROR, body }));
             }
             Delivery::Renewed { peer, session, verdict } => match verdict {
                 Ok(timeout) => self.finish_session(peer, session, timeout),
@@ -99,10 +103,10 @@ impl SimEnsemble {
     }
 
     /// Answers what is the oldest by now, and then the reads behind it.
-    fn answer_oldest(&mut self, id: PeerId, answer: impl FnOnce(&Request) -> Result<Response, ErrorCode>) {
+    fn answer_oldest(&mut self, id: PeerId, answer: impl FnOnce(&Request) -> Answer) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let Some(owed) = peer.owed.pop_front_if(|owed| owed.ready == Ready::Leader) else { return };
-        let answer = owed.request.and_then(|request| answer(&request));
+        let answer = owed.request.map_err(Failure::from).and_then(|request| answer(&request));
         self.send_answer(id, owed.xid, answer);
         self.answer_ready(id);
     }
@@ -116,17 +120,17 @@ impl SimEnsemble {
                 Ok(Request::SetWatches(set)) => self.rearm(id, &extend(set)),
                 Ok(Request::SetWatches2(set)) => self.rearm(id, &set),
                 Ok(request) => self.read(id, &request),
-                Err(code) => Err(code),
+                Err(code) => Err(code.into()),
             };
             self.send_answer(id, owed.xid, answer);
         }
     }
 
-    fn read(&mut self, id: PeerId, request: &Request) -> Result<Response, ErrorCode> {
+    fn read(&mut self, id: PeerId, request: &Request) -> Answer {
         let peer = &self.peers[&id];
         let server = &mut self.servers[peer.server];
         let session = peer.session().ok_or(ErrorCode::SESSION_EXPIRED)?;
-        let mut reader = reads::Reader {
+        let mut reader = Reader {
             tree: &server.tree,
             watches: &mut server.watches,
             identities: &peer.identities,
@@ -138,7 +142,7 @@ impl SimEnsemble {
     }
 
     /// `DataTree.setWatches`: what has changed since is told at once, the rest is watched again.
-    fn rearm(&mut self, id: PeerId, set: &SetWatches2) -> Result<Response, ErrorCode> {
+    fn rearm(&mut self, id: PeerId, set: &SetWatches2) -> Answer {
         let peer = self.peers.get_mut(&id).ok_or(ErrorCode::SESSION_EXPIRED)?;
         let server = &mut self.servers[peer.server];
         let mut say = |kind, path: &str| encode_event_frame(Zxid(-1), &event(kind, path), &mut peer.out);
@@ -169,12 +173,14 @@ impl SimEnsemble {
         Ok(Response::Empty)
     }
 
-    fn send_answer(&mut self, id: PeerId, xid: i32, answer: Result<Response, ErrorCode>) {
+    fn send_answer(&mut self, id: PeerId, xid: i32, answer: Answer) {
         let Some(peer) = self.peers.get(&id) else { return };
         let zxid = self.servers[peer.server].tree.last_zxid();
         match answer {
             Ok(response) => self.reply(id, ReplyHeader { xid, zxid, err: ErrorCode::OK }, Some(&response)),
-            Err(err) => self.reply(id, ReplyHeader { xid, zxid, err }, None),
+            Err(failure) => {
+                self.reply(id, ReplyHeader { xid, zxid, err: failure.code }, failure.body.as_ref());
+            }
         }
     }
 }
@@ -195,9 +201,9 @@ fn extend(set: SetWatches) -> SetWatches2 {
 }
 
 /// The reply to a write, by what its transaction did.
-fn write_response(request: &Request, applied: Applied, version: Version) -> Result<Response, ErrorCode> {
+fn write_response(request: &Request, applied: Applied, version: Version) -> Answer {
     Ok(match (applied, request) {
-        (Applied::Refused(code), _) => return Err(code),
+        (Applied::Refused(code), _) => return Err(code.into()),
         (Applied::Created { path, .. }, Request::Create(_)) => {
             Response::Create(CreateResponse { path: path.into() })
         }
@@ -220,9 +226,7 @@ fn write_response(request: &Request, applied: Applied, version: Version) -> Resu
 
 fn multi_result(op: &Op, applied: Applied, version: Version) -> OpResult {
     match (applied, op) {
-        (Applied::Created { path, stat }, op)
-            if version.multi_create2_has_stat() && !matches!(op, Op::Create(_)) =>
-        {
+        (Applied::Created { path, stat }, op) if version.kind_of_create(op) != Some(OpCode::CREATE) => {
             OpResult::Create2(Create2Response { path: path.into(), stat })
         }
         (Applied::Created { path, .. }, _) => OpResult::Create(CreateResponse { path: path.into() }),

@@ -82,7 +82,9 @@ impl Watches {
     /// Whether a connection has a watch of this type; `None` where the version doesn't know the type.
     pub(crate) fn contains(&self, path: &str, peer: PeerId, watcher_type: WatcherType) -> Option<bool> {
         let found = self.matching(watcher_type)?.into_iter().any(|(table, modes)| {
-            self.table(table).get(path).and_then(|peers| peers.get(&peer)).is_some_and(|has| has.has(modes))
+            let Some(peers) = self.table(table).get(path) else { return false };
+            // With one mode, it is only looked whether anybody watches.
+            self.one_mode || peers.get(&peer).is_some_and(|has| has.has(modes))
         });
         Some(found)
     }
