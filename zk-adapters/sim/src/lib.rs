@@ -4,10 +4,14 @@
 //! hand, tested from other languages, recorded and replayed.
 
 mod books;
+mod chaos;
 pub mod drive;
 mod ensemble;
 mod input;
+mod world;
 
 pub use books::Books;
+pub use chaos::{Chaos, Coverage, Fault, Outcome, Phase};
 pub use ensemble::{Options, Output, Owner, PeerId, SimEnsemble, Transaction, Tree, Txn, Version, Znode};
 pub use input::Input;
+pub use world::{ClientId, Dialling, Flow, Network, World};

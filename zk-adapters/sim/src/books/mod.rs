@@ -24,6 +24,8 @@ use outcomes::Outcomes;
 use states::{KeepAlive, States};
 use watches::WatchBook;
 
+pub(crate) use watches::LiveWatch;
+
 /// Books kept beside the session, from nothing but what goes in and what comes out.
 #[derive(Clone, Debug)]
 pub struct Books {
@@ -58,6 +60,11 @@ impl Books {
             must_be_silent: false,
             ticked_at: None,
         }
+    }
+
+    /// The watches that the session holds.
+    pub(crate) fn live_watches(&self) -> impl Iterator<Item = LiveWatch> {
+        self.watches.live()
     }
 
     /// Before a call.
