@@ -5,7 +5,8 @@ use alloc::{boxed::Box, vec::Vec};
 use zk_proto::{ErrorCode, OpCode, Request, Response, Zxid};
 
 use crate::{
-    Delivery, Event, Failure, OnLoss, RequestError, RequestId, Retry, Session, State, SubmitError,
+    Delivery, DisconnectReason, Event, Failure, OnLoss, RequestError, RequestId, Retry, Session, State,
+    SubmitError,
     action::Reply,
     admission,
     connection::{Connection, Owner},
@@ -126,16 +127,24 @@ impl Session {
 
     /// A connection that was accepted is lost: what was sent on it or waited behind ends with it, unless it
     /// may be sent again.
-    pub(crate) fn fail_or_requeue(&mut self, mut connection: Connection) {
+    pub(crate) fn fail_or_requeue(&mut self, mut connection: Connection, reason: &DisconnectReason) {
         let reached = connection.window.reached();
         let mut again = self.dialects.take_refused();
         for frame in core::mem::take(&mut connection.in_flight) {
             let is_fruitless = connection.was_fruitless(&frame);
             if let Owner::Request(mut accepted) = frame.owner {
+<<<<<<< HEAD
                 let is_reached = frame.start < reached;
                 let delivery = Delivery::of(accepted.was_sent || is_reached);
                 if is_reached {
                     accepted.fruitless = if is_fruitless { accepted.fruitless + 1 } else { 0 };
+=======
+                let delivery = delivery(frame.start, reached);
+                if !is_fruitless {
+                    accepted.fruitless = 0;
+                } else if delivery == Delivery::MaybeApplied && !reason.is_own_choice() {
+                    accepted.fruitless += 1;
+>>>>>>> real
                 }
                 self.fail_or_keep(accepted, delivery, &mut again);
             }

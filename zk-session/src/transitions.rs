@@ -97,7 +97,7 @@ impl Session {
             self.watches.connection_lost(self.identity.last_zxid);
             let reached = connection.window.reached();
             self.identities.connection_lost(connection.auths.iter().copied(), reached);
-            self.fail_or_requeue(connection);
+            self.fail_or_requeue(connection, &reason);
             if self.config.on_loss == OnLoss::NewSession {
                 self.leave_session();
             }

@@ -39,11 +39,6 @@ impl WatchKind {
         }
     }
 
-    /// Whether a persistent watch of this kind at the same path hears all that a one-time one would.
-    fn covers(self, one_time: Self) -> bool {
-        self == Self::Persistent || (self == Self::PersistentRecursive && one_time != Self::Child)
-    }
-
     /// Whether the watch hears of such an event at its own path.
     fn hears(self, event: EventType) -> bool {
         match event {
@@ -176,9 +171,16 @@ impl Watches {
         self.at(path).next().is_some()
     }
 
-    /// Whether a persistent watch at this path hears all that a one-time watch of this kind would.
+    /// Whether a persistent watch at this path hears all that a one-time watch of this kind would. A recursive one
+    /// hears nothing of children, and before 3.9 a persistent one beside it doesn't either.
     pub(crate) fn cover(&self, path: &Ustring, one_time: WatchKind) -> bool {
-        self.at(path).any(|(key, _)| key.1.covers(one_time))
+        let has = |kind| self.at(path).any(|(key, _)| key.1 == kind);
+        match one_time {
+            WatchKind::Child => has(WatchKind::Persistent) && !has(WatchKind::PersistentRecursive),
+            WatchKind::Data | WatchKind::Exist | WatchKind::Persistent | WatchKind::PersistentRecursive => {
+                has(WatchKind::Persistent) || has(WatchKind::PersistentRecursive)
+            }
+        }
     }
 
     /// Who watches this path in a way that removeWatches of this type means, in the order of registration.

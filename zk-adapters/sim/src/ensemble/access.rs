@@ -175,7 +175,8 @@ pub(crate) fn not_null(text: &Ustring) -> Result<(), ErrorCode> {
 }
 
 fn ip_matches(address: &str, net: &str) -> bool {
-    let (Some(address), Some(net)) = (Net::parse(address, Version::V3_9), Net::parse(net, Version::V3_9)) else {
+    let (Some(address), Some(net)) = (Net::parse(address, Version::V3_9), Net::parse(net, Version::V3_9))
+    else {
         return false;
     };
     let bit = |bytes: &[u8], at: usize| bytes[at / 8] << (at % 8) & 0x80;
@@ -191,11 +192,13 @@ struct Net {
 
 impl Net {
     fn parse(text: &str, version: Version) -> Option<Self> {
-        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let (address, bits) =
+            text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
         let bytes = if address.contains(':') && version >= Version::V3_9 {
             address.parse::<Ipv6Addr>().ok().filter(|_| !address.contains('.'))?.octets().to_vec()
         } else {
-            let bytes: Option<Vec<u8>> = address.split('.').map(|part| u8::try_from(part.parse::<i32>().ok()?).ok()).collect();
+            let bytes: Option<Vec<u8>> =
+                address.split('.').map(|part| u8::try_from(part.parse::<i32>().ok()?).ok()).collect();
             bytes.filter(|bytes| bytes.len() == 4)?
         };
         let most = bytes.len() * 8;

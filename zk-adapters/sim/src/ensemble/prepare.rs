@@ -198,7 +198,8 @@ impl<'a> Preparation<'a> {
         parent.children += 1;
         let parent_creates = parent.creates;
         self.changed.insert(parent_path, Some(parent));
-        let record = Record { acl: acl.clone(), owner: by_mode, children: 0, creates: 0, version: 0, aversion: 0 };
+        let record =
+            Record { acl: acl.clone(), owner: by_mode, children: 0, creates: 0, version: 0, aversion: 0 };
         self.changed.insert(path.clone(), Some(record));
         Ok(Txn::Create { path, data: create.data.clone(), acl, owner, parent_creates })
     }
@@ -207,7 +208,9 @@ impl<'a> Preparation<'a> {
         match mode {
             CreateMode::Ephemeral | CreateMode::EphemeralSequential => Owner::Session(self.session),
             CreateMode::Container => Owner::Container,
-            CreateMode::PersistentWithTtl(ttl) | CreateMode::PersistentSequentialWithTtl(ttl) => Owner::Ttl(ttl),
+            CreateMode::PersistentWithTtl(ttl) | CreateMode::PersistentSequentialWithTtl(ttl) => {
+                Owner::Ttl(ttl)
+            }
             CreateMode::Persistent | CreateMode::PersistentSequential => Owner::Nobody,
         }
     }

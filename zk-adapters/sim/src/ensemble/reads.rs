@@ -95,7 +95,9 @@ impl Reader<'_> {
             self.identities.check(Perms::READ, &znode.acl)?;
         }
         self.watch(Table::Data, path, watch);
-        znode.map(|znode| Response::Exists(ExistsResponse { stat: znode.stat() })).ok_or(ErrorCode::NO_NODE.into())
+        znode
+            .map(|znode| Response::Exists(ExistsResponse { stat: znode.stat() }))
+            .ok_or(ErrorCode::NO_NODE.into())
     }
 
     fn children(&mut self, path: &Ustring, watch: bool) -> Result<(Vector<Ustring>, Stat), ErrorCode> {

@@ -1,9 +1,9 @@
 //! What a server does with the leader's word: applies it, tells watches, and answers.
 
 use zk_session::zk_proto::{
-    Create2Response, CreateResponse, ErrorCode, EventType, KeeperState, MultiResponse, Op, OpCode, OpResult, Perms,
-    ReplyHeader, Request, Response, SetAclResponse, SetDataResponse, SetWatches, SetWatches2, SyncResponse,
-    Ustring, Vector, WatcherEvent, Zxid, encode_event_frame,
+    Create2Response, CreateResponse, ErrorCode, EventType, KeeperState, MultiResponse, Op, OpCode, OpResult,
+    Perms, ReplyHeader, Request, Response, SetAclResponse, SetDataResponse, SetWatches, SetWatches2,
+    SyncResponse, Ustring, Vector, WatcherEvent, Zxid, encode_event_frame,
 };
 
 use crate::ensemble::{

@@ -88,7 +88,7 @@ impl Client {
     /// Makes a call of the session, and keeps its actions for later.
     pub(super) fn input(&mut self, input: Input, now: Instant) -> super::Accepted {
         if let Some(id) = self.story {
-            eprintln!("{now:?} {id:?} <- {input:?}");
+            eprintln!("{now:?} {id:?} <- {input:?} [{:?}]", self.session.stats().watches);
         }
         self.books.before(&input, &self.session, now);
         let accepted = input.apply(&mut self.session, now);

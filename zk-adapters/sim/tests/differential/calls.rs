@@ -204,8 +204,12 @@ fn create() -> impl Strategy<Value = CreateRequest> {
         6 => Just(0), 4 => Just(1), 3 => Just(2), 3 => Just(3), 1 => Just(4), 1 => Just(5), 1 => Just(6),
         1 => any::<i32>(),
     ];
-    (path(), data(), acl(), flags)
-        .prop_map(|(path, data, acl, flags)| CreateRequest { path, data, acl, flags })
+    (path(), data(), acl(), flags).prop_map(|(path, data, acl, flags)| CreateRequest {
+        path,
+        data,
+        acl,
+        flags,
+    })
 }
 
 fn create_ttl() -> impl Strategy<Value = CreateTtlRequest> {
@@ -305,8 +309,25 @@ fn ordinary_path() -> impl Strategy<Value = Ustring> {
 
 fn odd_path() -> impl Strategy<Value = Ustring> {
     let text = select(vec![
-        "", "a", "a/x", "//", "/a//x", "/a/.", "/a/..", "/./a", "/a/x/", "/a\0", "/a\u{1}", "/a\u{7F}", "/\u{E000}",
-        "/\u{FFF0}", "/\u{1F600}", "/\u{E9}", "/...", " /a", "/a ",
+        "",
+        "a",
+        "a/x",
+        "//",
+        "/a//x",
+        "/a/.",
+        "/a/..",
+        "/./a",
+        "/a/x/",
+        "/a\0",
+        "/a\u{1}",
+        "/a\u{7F}",
+        "/\u{E000}",
+        "/\u{FFF0}",
+        "/\u{1F600}",
+        "/\u{E9}",
+        "/...",
+        " /a",
+        "/a ",
     ]);
     let bytes = select(vec![&b"/\xFF"[..], b"/a\xED\xA0\xBD\xED\xB8\x80", b"/\xC3"]);
     prop_oneof![

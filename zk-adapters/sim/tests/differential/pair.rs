@@ -185,7 +185,9 @@ impl Pair {
             messages.push(Message::decode_first(&side.receive(client)));
         }
         compare(&mut self.mapping, &messages[0], &messages[1])?;
-        let [Message::Opened(sim), Message::Opened(real)] = &messages[..] else { return self.fence(None, false) };
+        let [Message::Opened(sim), Message::Opened(real)] = &messages[..] else {
+            return self.fence(None, false);
+        };
         if sim.time_out <= 0 {
             let closed = self.sides().map(|side| side.receive(client));
             return if closed == [Came::Closed, Came::Closed] {

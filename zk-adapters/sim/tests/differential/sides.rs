@@ -114,7 +114,8 @@ impl Sim {
     fn take_outputs(&mut self) {
         while let Some(output) = self.ensemble.poll_output() {
             let (Output::Send { peer, .. } | Output::Close { peer }) = &output;
-            let Some(client) = self.peers.iter().find(|(_, id)| *id == peer).map(|(client, _)| *client) else {
+            let Some(client) = self.peers.iter().find(|(_, id)| *id == peer).map(|(client, _)| *client)
+            else {
                 continue;
             };
             let connection = self.came.get_mut(&client).expect("it has a peer");
