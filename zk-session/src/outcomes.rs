@@ -133,18 +133,12 @@ impl Session {
         for frame in core::mem::take(&mut connection.in_flight) {
             let is_fruitless = connection.was_fruitless(&frame);
             if let Owner::Request(mut accepted) = frame.owner {
-<<<<<<< HEAD
                 let is_reached = frame.start < reached;
                 let delivery = Delivery::of(accepted.was_sent || is_reached);
-                if is_reached {
-                    accepted.fruitless = if is_fruitless { accepted.fruitless + 1 } else { 0 };
-=======
-                let delivery = delivery(frame.start, reached);
                 if !is_fruitless {
                     accepted.fruitless = 0;
-                } else if delivery == Delivery::MaybeApplied && !reason.is_own_choice() {
+                } else if is_reached && !reason.is_own_choice() {
                     accepted.fruitless += 1;
->>>>>>> real
                 }
                 self.fail_or_keep(accepted, delivery, &mut again);
             }

@@ -167,7 +167,7 @@ pub struct AttemptFailure {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AttemptCause {
-    /// No TCP connection was established.
+    /// No connection was established.
     #[error(transparent)]
     Dial(Arc<DialError>),
     /// The TCP connection failed before the session was established.
@@ -207,6 +207,10 @@ pub enum DialError {
     /// The server's name has no address.
     #[error("its name has no address")]
     NoAddress,
+    /// The server isn't spoken to by TLS.
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Tls(#[from] crate::TlsError),
     /// A connection was accepted, and reset at once.
     #[error("the connection was reset at once: {0}")]
     Lost(io::Error),

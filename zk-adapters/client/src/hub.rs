@@ -34,6 +34,8 @@ pub struct Hub {
     pub server: Option<ServerAddr>,
     /// Requests have flowed.
     pub is_established: bool,
+    /// A TLS handshake is under way on the connection.
+    pub is_securing: bool,
     /// How the session ended, once it has.
     pub end: Option<SessionEnd>,
     /// Which of the server's addresses, while there is a transport.
@@ -70,6 +72,7 @@ impl Hub {
             server: None,
             address: None,
             is_accepted: false,
+            is_securing: false,
             is_established: false,
             end: None,
             failures: BTreeMap::new(),
@@ -187,6 +190,7 @@ impl Hub {
     /// A transport is there.
     pub fn opened(&mut self, connection: ConnectionId, address: SocketAddr, now: Instant) {
         self.address = Some(address);
+        self.is_securing = false;
         self.session.handle_connected(connection, now);
     }
 
@@ -215,14 +219,21 @@ impl Hub {
         self.server = Some(server.clone());
         self.address = None;
         self.is_accepted = false;
+        self.is_securing = false;
         self.push_event(SessionEvent::Connecting { server: server.clone() }, wakeups);
     }
 
     /// Notes that the session gave up its connection: an attempt that failed, unless it had been accepted on it.
     pub fn attempt_dropped(&mut self, reason: DisconnectReason, wakeups: &mut Wakeups) {
-        if !self.is_accepted {
-            self.attempt_failed(AttemptCause::Session(reason), wakeups);
+        if self.is_accepted {
+            return;
         }
+        #[cfg(feature = "tls")]
+        if self.is_securing && reason == DisconnectReason::ConnectTimeout {
+            let stalled = DialError::from(crate::TlsError::Stalled);
+            return self.attempt_failed(AttemptCause::Dial(Arc::new(stalled)), wakeups);
+        }
+        self.attempt_failed(AttemptCause::Session(reason), wakeups);
     }
 
     fn attempt_failed(&mut self, cause: AttemptCause, wakeups: &mut Wakeups) {

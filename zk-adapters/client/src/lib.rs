@@ -10,6 +10,8 @@ mod hub;
 pub mod requests;
 mod slots;
 mod standing;
+#[cfg(feature = "tls")]
+mod tls;
 mod watches;
 
 pub use error::{
@@ -20,4 +22,6 @@ pub use hub::{Hub, NO_LATER, Wakeups};
 pub use requests::{Created, Typed};
 pub use slots::{SlotId, Slots};
 pub use standing::{Standing, StandingEvent};
+#[cfg(feature = "tls")]
+pub use tls::{Tls, TlsError};
 pub use watches::Watches;

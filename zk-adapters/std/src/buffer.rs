@@ -1,8 +1,7 @@
 use core::time::Duration;
-use std::{
-    io::{self, Read},
-    net::TcpStream,
-};
+use std::io;
+
+use crate::transport::Transport;
 
 /// The buffer of every read: it grows when a read fills it, and is given back when little comes.
 #[derive(Debug)]
@@ -20,34 +19,34 @@ impl ReadBuffer {
     }
 
     /// Reads once, and waits no longer than this for it, or only a little longer.
-    pub(crate) fn fill_from(&mut self, mut stream: &TcpStream, limit: Option<Duration>) -> io::Result<usize> {
+    pub(crate) fn fill_from(&mut self, transport: &Transport, limit: Option<Duration>) -> io::Result<usize> {
         if self.longest == self.bytes.len() && self.bytes.len() < LARGEST {
             self.bytes = vec![0; self.bytes.len() * GROWTH];
         }
-        self.limit_to(stream, limit)?;
-        let outcome = stream.read(&mut self.bytes);
+        self.limit_to(transport, limit)?;
+        let outcome = transport.read(&mut self.bytes);
         match &outcome {
             Ok(received) => self.longest = self.longest.max(*received),
             // It came earlier than asked for: the next wait is to be as long as is asked for then.
-            Err(_) if self.limit != limit => self.set_limit(stream, limit)?,
+            Err(_) if self.limit != limit => self.set_limit(transport, limit)?,
             Err(_) => {}
         }
         outcome
     }
 
     /// Tells the socket only what makes a difference: a wait that ends too early is begun again.
-    fn limit_to(&mut self, stream: &TcpStream, limit: Option<Duration>) -> io::Result<()> {
+    fn limit_to(&mut self, transport: &Transport, limit: Option<Duration>) -> io::Result<()> {
         let is_longer = match (self.limit, limit) {
             (_, None) => false,
             (None, Some(_)) => true,
             (Some(told), Some(limit)) => told > limit + TOLERANCE,
         };
-        if is_longer { self.set_limit(stream, limit) } else { Ok(()) }
+        if is_longer { self.set_limit(transport, limit) } else { Ok(()) }
     }
 
-    fn set_limit(&mut self, stream: &TcpStream, limit: Option<Duration>) -> io::Result<()> {
+    fn set_limit(&mut self, transport: &Transport, limit: Option<Duration>) -> io::Result<()> {
         self.limit = limit.map(|limit| limit.max(SHORTEST));
-        stream.set_read_timeout(self.limit)
+        transport.set_read_timeout(self.limit)
     }
 
     pub(crate) fn filled(&self, count: usize) -> &[u8] {
@@ -73,19 +72,23 @@ const SHORTEST: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Write, net::TcpListener, time::Instant};
+    use std::{
+        io::Write,
+        net::{TcpListener, TcpStream},
+        time::Instant,
+    };
 
     use super::*;
 
-    fn connected() -> (TcpStream, TcpStream) {
+    fn connected() -> (Transport, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        (stream, listener.accept().unwrap().0)
+        (Transport::Plain(stream), listener.accept().unwrap().0)
     }
 
     #[test]
     fn the_buffer_grows_when_filled_and_is_given_back_when_idle() {
-        let (stream, mut server) = connected();
+        let (transport, mut server) = connected();
         let mut buffer = ReadBuffer::new();
         let sender = std::thread::spawn(move || {
             server.write_all(&vec![7; 1 << 20]).unwrap();
@@ -93,7 +96,7 @@ mod tests {
         });
         let mut received = 0;
         while received < 1 << 20 {
-            let count = buffer.fill_from(&stream, None).unwrap();
+            let count = buffer.fill_from(&transport, None).unwrap();
             assert!(buffer.filled(count).iter().all(|&byte| byte == 7));
             received += count;
         }
@@ -102,19 +105,19 @@ mod tests {
         buffer.give_back();
         assert!(buffer.bytes.len() > SMALLEST, "it has just been used");
         sender.join().unwrap().write_all(b"ping").unwrap();
-        assert_eq!(buffer.fill_from(&stream, None).unwrap(), 4);
+        assert_eq!(buffer.fill_from(&transport, None).unwrap(), 4);
         buffer.give_back();
         assert_eq!(buffer.bytes.capacity(), SMALLEST);
     }
 
     #[test]
     fn a_read_ends_when_its_time_is_over_and_the_next_one_has_a_time_of_its_own() {
-        let (stream, _server) = connected();
+        let (transport, _server) = connected();
         let mut buffer = ReadBuffer::new();
         for limit in [300, 100, 200].map(Duration::from_millis) {
             let begun = Instant::now();
             while begun.elapsed() < limit {
-                buffer.fill_from(&stream, Some(limit.saturating_sub(begun.elapsed()))).unwrap_err();
+                buffer.fill_from(&transport, Some(limit.saturating_sub(begun.elapsed()))).unwrap_err();
             }
             assert!(begun.elapsed() < limit + Duration::from_millis(90), "{:?}", begun.elapsed());
         }

@@ -7,7 +7,7 @@ use std::{hash::RandomState, sync::Arc, time::Instant};
 use zk_proto::{ConnectString, ConnectStringError};
 use zk_session::{Config, Credentials, Epoch, Session};
 
-use crate::{Client, ConnectError, SessionEvents, shared::Shared, ticker};
+use crate::{Client, ConnectError, SessionEvents, shared::Shared, ticker, transport::Security};
 
 /// How a session is made: what isn't told has a default.
 ///
@@ -29,6 +29,7 @@ pub struct Connector {
     config: Config,
     connect_limit: Duration,
     deadline: Option<Duration>,
+    security: Security,
 }
 
 impl Connector {
@@ -42,7 +43,12 @@ impl Connector {
         let mut config = Config::new(connect_string);
         // Made of the operating system's entropy.
         config.seed = RandomState::new().build_hasher().finish();
-        Ok(Self { config, connect_limit: DEFAULT_CONNECT_LIMIT, deadline: Some(DEFAULT_DEADLINE) })
+        Ok(Self {
+            config,
+            connect_limit: DEFAULT_CONNECT_LIMIT,
+            deadline: Some(DEFAULT_DEADLINE),
+            security: Security::default(),
+        })
     }
 
     /// The session timeout to ask for; the servers grant it within their own limits. Default: 10 s.
@@ -54,6 +60,13 @@ impl Connector {
     /// Orders the servers and jitters the back-off, and nothing else. Default: random.
     pub fn seed(mut self, seed: u64) -> Self {
         self.config.seed = seed;
+        self
+    }
+
+    /// Speaks TLS with the servers. Default: plain TCP.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: crate::Tls) -> Self {
+        self.security.tls = Some(tls);
         self
     }
 
@@ -108,7 +121,7 @@ impl Connector {
     pub fn start(self) -> Result<(Client, SessionEvents), ConnectError> {
         let epoch = Epoch::new(Instant::now());
         let session = Session::new(self.config, zk_session::Instant::ZERO);
-        let shared = Arc::new(Shared::new(session, epoch));
+        let shared = Arc::new(Shared::new(session, epoch, self.security));
         ticker::spawn(&shared).map_err(|error| ConnectError::NoThread(Arc::new(error)))?;
         let events = SessionEvents::new(Arc::clone(&shared));
         Ok((Client::new(shared, self.deadline), events))

@@ -1,10 +1,5 @@
 use core::{fmt, time::Duration};
-use std::{
-    collections::VecDeque,
-    io::{self, Read, Write},
-    net::TcpStream,
-    time::Instant,
-};
+use std::{collections::VecDeque, io, net::TcpStream, time::Instant};
 
 use bytes::{Buf, Bytes};
 use zk_session::{Action, Config, ConnectionId, Epoch, Event, Session};
@@ -13,6 +8,7 @@ use crate::{
     dial::dial,
     news::{News, NewsDesk},
     probe,
+    transport::{Security, Transport},
 };
 
 /// A session that is pumped by a loop of the application's own, over a non-blocking socket.
@@ -46,6 +42,7 @@ pub struct Driver {
     session: Session,
     epoch: Epoch,
     link: Option<Link>,
+    security: Security,
     events: VecDeque<Event>,
     desk: NewsDesk,
     buffer: Vec<u8>,
@@ -55,7 +52,7 @@ pub struct Driver {
 
 struct Link {
     connection: ConnectionId,
-    stream: Option<TcpStream>,
+    transport: Option<Transport>,
     outbox: Bytes,
 }
 
@@ -66,11 +63,20 @@ impl Driver {
             session: Session::new(config, zk_session::Instant::ZERO),
             epoch: Epoch::new(Instant::now()),
             link: None,
+            security: Security::default(),
             events: VecDeque::new(),
             desk: NewsDesk::new(wake),
             buffer: vec![0; BUFFER],
             has_more: true,
         }
+    }
+
+    /// Speaks TLS with the servers from the next connection on.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: crate::Tls) -> Self {
+        self.security.tls = Some(tls);
+        self
     }
 
     /// The session, to look at.
@@ -91,12 +97,12 @@ impl Driver {
     /// The socket to wait for, while there is one. A name that changes tells a new one.
     pub fn socket(&self) -> Option<(ConnectionId, &TcpStream)> {
         let link = self.link.as_ref()?;
-        Some((link.connection, link.stream.as_ref()?))
+        Some((link.connection, link.transport.as_ref()?.socket()))
     }
 
     /// Whether the socket didn't take all there is to write.
     pub fn wants_to_write(&self) -> bool {
-        self.link.as_ref().is_some_and(|link| link.stream.is_some() && !link.outbox.is_empty())
+        self.link.as_ref().is_some_and(|link| link.has_to_write())
     }
 
     /// How long the loop may sleep; none if only the socket or `wake` matters.
@@ -134,12 +140,13 @@ impl Driver {
     fn take_up(&mut self, news: News, now: zk_session::Instant) {
         match news {
             News::Probed(probe, read_write) => self.session.handle_probed(probe, read_write, now),
-            News::Dialled(connection, stream) => {
+            News::Dialled(connection, transport) => {
                 let Some(link) = self.link.as_mut().filter(|link| link.connection == connection) else {
                     return;
                 };
-                link.stream = stream.filter(|stream| stream.set_nonblocking(true).is_ok());
-                if link.stream.is_some() {
+                link.transport =
+                    transport.filter(|transport| transport.socket().set_nonblocking(true).is_ok());
+                if link.transport.is_some() {
                     self.session.handle_connected(connection, now);
                 } else {
                     self.link = None;
@@ -159,14 +166,15 @@ impl Driver {
                     }
                 }
                 Action::Connect { connection, server } => {
-                    self.link = Some(Link { connection, stream: None, outbox: Bytes::new() });
+                    self.link = Some(Link { connection, transport: None, outbox: Bytes::new() });
                     let limit = self.session.negotiated_timeout();
-                    self.desk.send_for(move || {
-                        News::Dialled(connection, dial(&server, limit).ok().map(|(stream, _)| stream))
-                    });
+                    let security = self.security.clone();
+                    let open = move || security.secure(&server, dial(&server, limit)?.0, limit);
+                    self.desk.send_for(move || News::Dialled(connection, open().ok()));
                 }
                 Action::Probe { probe, server } => {
-                    let ask = move || probe::ask(&server).unwrap_or_default();
+                    let security = self.security.clone();
+                    let ask = move || probe::ask(&server, &security).unwrap_or_default();
                     self.desk.send_for(move || News::Probed(probe, ask()));
                 }
                 Action::Disconnect { connection, .. } => {
@@ -178,14 +186,15 @@ impl Driver {
 
     /// Writes and reads once each; tells whether anything moved.
     fn transfer(&mut self, now: zk_session::Instant) -> bool {
-        let Some(Link { connection, stream: Some(stream), outbox }) = &mut self.link else { return false };
-        let connection = *connection;
-        let written = if outbox.is_empty() { Ok(0) } else { nothing_yet(stream.write(outbox)) };
+        let Some(link) = &mut self.link else { return false };
+        let has_to_write = link.has_to_write();
+        let (connection, Some(transport)) = (link.connection, &link.transport) else { return false };
+        let written = if has_to_write { nothing_yet(transport.write(&link.outbox)) } else { Ok(0) };
         if let Ok(sent) = written {
-            outbox.advance(sent);
+            link.outbox.advance(sent);
             self.session.handle_sent(connection, sent, now);
         }
-        match nothing_yet(stream.read(&mut self.buffer).and_then(some)) {
+        match nothing_yet(transport.read(&mut self.buffer).and_then(some)) {
             Ok(0) if written.is_ok() => written.is_ok_and(|sent| sent > 0),
             Ok(received) if received > 0 => {
                 self.session.handle_received(connection, &self.buffer[..received], now);
@@ -199,6 +208,12 @@ impl Driver {
                 true
             }
         }
+    }
+}
+
+impl Link {
+    fn has_to_write(&self) -> bool {
+        self.transport.as_ref().is_some_and(|transport| !self.outbox.is_empty() || transport.has_rest())
     }
 }
 

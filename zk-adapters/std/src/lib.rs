@@ -47,9 +47,12 @@ mod operations;
 mod parking;
 mod probe;
 mod reader;
+#[cfg(feature = "tls")]
+mod secured;
 mod shared;
 mod standing;
 mod ticker;
+mod transport;
 mod watch;
 mod writer;
 
@@ -64,6 +67,8 @@ pub use zk_client::{
     AddressError, AttemptCause, AttemptFailure, ConnectError, Created, DialError, Error, SessionEnd,
     SessionEvent, StandingEvent, WatchEnded,
 };
+#[cfg(feature = "tls")]
+pub use zk_client::{Tls, TlsError};
 pub use zk_proto::{
     self, Acl, ConnectString, CreateMode, ErrorCode, EventType, GetChildren2Response, GetDataResponse,
     OPEN_ACL_UNSAFE, ServerAddr, SessionId, Stat, Ustring, Vector, Zxid,

@@ -1,7 +1,6 @@
 use core::{net::SocketAddr, time::Duration};
 use std::{
-    io::{self, ErrorKind, Write},
-    net::{Shutdown, TcpStream},
+    io::{self, ErrorKind},
     sync::Arc,
 };
 
@@ -12,6 +11,7 @@ use zk_session::{ConnectionId, Instant};
 use crate::{
     buffer::ReadBuffer,
     shared::{Inner, Shared},
+    transport::Transport,
     writer,
 };
 
@@ -21,7 +21,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) connection: ConnectionId,
-    stream: Option<Arc<TcpStream>>,
+    transport: Option<Arc<Transport>>,
     /// What is left of the one chunk that the session has handed out.
     outbox: Bytes,
     is_writing: bool,
@@ -39,7 +39,7 @@ pub(crate) struct Link {
 #[derive(Debug)]
 pub(crate) struct Writing {
     pub(crate) connection: ConnectionId,
-    pub(crate) stream: Arc<TcpStream>,
+    pub(crate) transport: Arc<Transport>,
     bytes: Bytes,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct Writing {
 #[derive(Debug)]
 pub(crate) struct Reading {
     connection: ConnectionId,
-    stream: Arc<TcpStream>,
+    transport: Arc<Transport>,
     buffer: ReadBuffer,
 }
 
@@ -55,7 +55,7 @@ impl Link {
     pub(crate) fn new(connection: ConnectionId) -> Self {
         Self {
             connection,
-            stream: None,
+            transport: None,
             outbox: Bytes::new(),
             is_writing: false,
             broken: None,
@@ -65,8 +65,8 @@ impl Link {
         }
     }
 
-    pub(crate) fn open(&mut self, stream: TcpStream) {
-        self.stream = Some(Arc::new(stream));
+    fn open(&mut self, transport: Transport) {
+        self.transport = Some(Arc::new(transport));
         self.buffer = Some(ReadBuffer::new());
     }
 
@@ -82,21 +82,21 @@ impl Link {
 
     /// Whether it is open, and nobody is going to write what waits.
     pub(crate) fn is_unattended(&self) -> bool {
-        self.stream.is_some() && !self.is_writing && !self.reader_lingers
+        self.transport.is_some() && !self.is_writing && !self.reader_lingers
     }
 
     pub(crate) fn begin_write(&mut self) -> Option<Writing> {
         if self.is_writing || self.outbox.is_empty() || self.broken.is_some() {
             return None;
         }
-        let stream = Arc::clone(self.stream.as_ref()?);
+        let transport = Arc::clone(self.transport.as_ref()?);
         self.is_writing = true;
-        Some(Writing { connection: self.connection, stream, bytes: self.outbox.clone() })
+        Some(Writing { connection: self.connection, transport, bytes: self.outbox.clone() })
     }
 
     pub(crate) fn begin_read(&mut self) -> Option<Reading> {
-        let stream = Arc::clone(self.stream.as_ref()?);
-        Some(Reading { connection: self.connection, stream, buffer: self.buffer.take()? })
+        let transport = Arc::clone(self.transport.as_ref()?);
+        Some(Reading { connection: self.connection, transport, buffer: self.buffer.take()? })
     }
 
     /// Gives memory back that wasn't needed of late.
@@ -108,23 +108,22 @@ impl Link {
 
     /// Wakes who reads or writes.
     pub(crate) fn shut_down(&self) {
-        if let Some(stream) = &self.stream {
-            // It fails only if the transport is gone already.
-            let _ = stream.shutdown(Shutdown::Both);
+        if let Some(transport) = &self.transport {
+            transport.shut_down();
         }
     }
 }
 
 impl Writing {
     pub(crate) fn write(&self) -> io::Result<usize> {
-        (&*self.stream).write(&self.bytes)
+        self.transport.write(&self.bytes)
     }
 }
 
 impl Reading {
     /// Reads once, and waits for bytes no longer than this, or only a little longer; none is for ever.
     pub(crate) fn read(&mut self, limit: Option<Duration>) -> io::Result<usize> {
-        self.buffer.fill_from(&self.stream, limit)
+        self.buffer.fill_from(&self.transport, limit)
     }
 }
 
@@ -134,12 +133,12 @@ impl Inner {
     pub(crate) fn opened(
         &mut self,
         connection: ConnectionId,
-        stream: TcpStream,
+        transport: Transport,
         address: SocketAddr,
         now: Instant,
     ) -> bool {
         let Some(link) = self.link_of(connection) else { return false };
-        link.open(stream);
+        link.open(transport);
         self.hub.opened(connection, address, now);
         true
     }
@@ -153,9 +152,9 @@ impl Inner {
     ) {
         self.took(writing.connection, outcome, now);
         let Some(link) = self.link_of(writing.connection).filter(|link| link.is_writing) else { return };
-        if link.outbox.is_empty() {
+        if !link.has_to_write() {
             link.is_writing = false;
-        } else if let Err(error) = writer::spawn(shared, writing.connection, writing.stream) {
+        } else if let Err(error) = writer::spawn(shared, writing.connection, writing.transport) {
             link.break_off(error);
         }
     }
@@ -164,7 +163,6 @@ impl Inner {
     pub(crate) fn took(&mut self, connection: ConnectionId, outcome: io::Result<usize>, now: Instant) {
         let Some(link) = self.link_of(connection) else { return };
         let sent = match outcome {
-            Ok(0) => return link.break_off(ErrorKind::WriteZero.into()),
             Ok(sent) => sent,
             Err(error) if is_pause(error.kind()) => 0,
             Err(error) => return link.break_off(error),
@@ -176,7 +174,7 @@ impl Inner {
     /// What the thread writes that waits until the server takes more; none if it need not wait any more.
     pub(crate) fn rest_to_write(&mut self, connection: ConnectionId) -> Option<Bytes> {
         let link = self.link_of(connection).filter(|link| link.is_writing)?;
-        link.is_writing = !link.outbox.is_empty();
+        link.is_writing = link.has_to_write();
         link.is_writing.then(|| link.outbox.clone())
     }
 
@@ -223,6 +221,10 @@ impl Inner {
 }
 
 impl Link {
+    fn has_to_write(&self) -> bool {
+        !self.outbox.is_empty() || self.transport.as_ref().is_some_and(|transport| transport.has_rest())
+    }
+
     /// Nothing can be written any more. Whoever reads sees the end, behind what the server had sent.
     fn break_off(&mut self, error: io::Error) {
         self.is_writing = false;
@@ -232,6 +234,6 @@ impl Link {
 }
 
 /// Whether an error only says that nothing moved for now.
-fn is_pause(kind: ErrorKind) -> bool {
+pub(crate) fn is_pause(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }

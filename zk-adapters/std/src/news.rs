@@ -1,7 +1,6 @@
 //! What short-lived threads find out for a loop that must not wait for it.
 
 use std::{
-    net::TcpStream,
     sync::{
         Arc,
         mpsc::{self, Receiver, Sender},
@@ -11,10 +10,12 @@ use std::{
 
 use zk_session::{ConnectionId, ProbeId};
 
+use crate::transport::Transport;
+
 /// What a thread has found out.
 pub(crate) enum News {
     /// A transport is there, or none could be had.
-    Dialled(ConnectionId, Option<TcpStream>),
+    Dialled(ConnectionId, Option<Transport>),
     /// Whether a server is read-write.
     Probed(ProbeId, bool),
 }

@@ -22,12 +22,17 @@ pub(crate) fn spawn(shared: &Arc<Shared>, connection: ConnectionId, server: Serv
 
 fn run(shared: &Arc<Shared>, connection: ConnectionId, server: &ServerAddr) {
     let limit = shared.lock().hub.session.negotiated_timeout();
-    let dialled = dial(server, limit);
+    let dialled = dial(server, limit).and_then(|(stream, address)| {
+        if shared.security.needs_handshake() && shared.lock().link_of(connection).is_some() {
+            shared.lock().hub.is_securing = true;
+        }
+        Ok((shared.security.secure(server, stream, limit)?, address))
+    });
     let now = shared.now();
     let mut inner = shared.lock();
     match dialled {
-        Ok((stream, address)) => {
-            if inner.opened(connection, stream, address, now) {
+        Ok((transport, address)) => {
+            if inner.opened(connection, transport, address, now) {
                 drop(inner);
                 attend(shared, connection);
             }

@@ -8,7 +8,7 @@ use zk_client::{Hub, Wakeups};
 use zk_proto::ServerAddr;
 use zk_session::{Action, ConnectionId, Epoch, Instant, Session};
 
-use crate::{link::Link, probe, reader};
+use crate::{link::Link, probe, reader, transport::Security};
 
 /// What the handles of a client and its threads share.
 ///
@@ -18,6 +18,7 @@ use crate::{link::Link, probe, reader};
 pub(crate) struct Shared {
     inner: Mutex<Inner>,
     epoch: Epoch,
+    pub(crate) security: Security,
     /// Told when the session becomes ready, and when it ends.
     milestone: Condvar,
     /// Told when the reader thread should look again.
@@ -41,7 +42,7 @@ pub(crate) struct Inner {
 pub(crate) type Guard<'a> = MutexGuard<'a, Inner>;
 
 impl Shared {
-    pub(crate) fn new(session: Session, epoch: Epoch) -> Self {
+    pub(crate) fn new(session: Session, epoch: Epoch, security: Security) -> Self {
         let inner = Inner {
             hub: Hub::new(session),
             link: None,
@@ -51,7 +52,7 @@ impl Shared {
             tickets: 0,
             wakeups: Wakeups::default(),
         };
-        Self { inner: Mutex::new(inner), epoch, milestone: Condvar::new(), reader: Condvar::new() }
+        Self { inner: Mutex::new(inner), epoch, security, milestone: Condvar::new(), reader: Condvar::new() }
     }
 
     pub(crate) fn now(&self) -> Instant {

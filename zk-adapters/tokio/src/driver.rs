@@ -15,6 +15,7 @@ use crate::{
     link::{Link, ReadBuffer, Seen},
     probe::Probe,
     shared::Shared,
+    transport::Security,
 };
 
 /// The one task of a client: moves bytes and time into the session, and does what it says.
@@ -23,6 +24,7 @@ use crate::{
 /// be done, and to go to sleep if that is nothing. Who has something to take up is woken after it is released.
 pub(crate) struct Driver {
     shared: Arc<Shared>,
+    security: Security,
     link: Option<Link>,
     probe: Option<Probe>,
     buffer: ReadBuffer,
@@ -41,10 +43,11 @@ enum Turn {
 }
 
 impl Driver {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, security: Security) -> Self {
         let (buffer, alarm) = (ReadBuffer::new(), Alarm::new());
         Self {
             shared,
+            security,
             link: None,
             probe: None,
             buffer,
@@ -108,11 +111,11 @@ impl Driver {
                 }
                 Action::Connect { connection, server } => {
                     hub.attempt_begun(&server, &mut self.wakeups);
-                    *old_link = self.link.replace(Link::dial(connection, server));
+                    *old_link = self.link.replace(Link::dial(connection, server, self.security.clone()));
                     has_acted = true;
                 }
                 Action::Probe { probe, server } => {
-                    self.probe = Some(Probe::new(probe, server));
+                    self.probe = Some(Probe::new(probe, server, self.security.clone()));
                     has_acted = true;
                 }
                 Action::Disconnect { connection, reason } => {

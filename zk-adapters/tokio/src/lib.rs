@@ -37,6 +37,7 @@ mod probe;
 mod shared;
 mod standing;
 mod trace;
+mod transport;
 mod watch;
 
 pub use call::Call;
@@ -49,6 +50,8 @@ pub use zk_client::{
     AddressError, AttemptCause, AttemptFailure, ConnectError, Created, DialError, Error, SessionEnd,
     SessionEvent, StandingEvent, WatchEnded,
 };
+#[cfg(feature = "tls")]
+pub use zk_client::{Tls, TlsError};
 pub use zk_proto::{
     self, Acl, ConnectString, CreateMode, ErrorCode, EventType, GetChildren2Response, GetDataResponse,
     OPEN_ACL_UNSAFE, ServerAddr, SessionId, Stat, Ustring, Vector, Zxid,

@@ -98,8 +98,9 @@ impl Ledger {
         let seen = self.seen.entry(client).or_default();
         match event {
             Event::Reply(reply) => self.reply(client, reply, world),
-            Event::Connected { epoch, .. } => {
-                seen.may_be_expired = false;
+            Event::Connected { epoch, read_only, .. } => {
+                // A read-only server keeps no session alive.
+                seen.may_be_expired &= *read_only;
                 seen.on_connection = Zxid(0);
                 if *epoch > 1 {
                     seen.zxid = Zxid(0);
