@@ -76,8 +76,12 @@ pub(crate) enum Asked {
     /// Nothing that could be understood, but it takes a number.
     Malformed,
     Sync,
-    OpenSession { timeout: Duration },
-    RenewSession { timeout: Duration },
+    OpenSession {
+        timeout: Duration,
+    },
+    RenewSession {
+        timeout: Duration,
+    },
     CloseSession,
 }
 

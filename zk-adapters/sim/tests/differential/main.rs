@@ -49,10 +49,13 @@ fn variable(name: &str) -> Option<u64> {
 fn check_seed(seed: u64) -> u64 {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let config =
-        Config { cases: 1, max_shrink_iters: variable("SHRINK").unwrap_or(400) as u32, failure_persistence: None, ..Config::default() };
-    let mut runner =
-        TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let config = Config {
+        cases: 1,
+        max_shrink_iters: variable("SHRINK").unwrap_or(400) as u32,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let mut len = 0;
     let counted = core::cell::Cell::new(0);
     let outcome = runner.run(&steps(), |steps| {

@@ -25,6 +25,8 @@ pub(crate) struct Pair {
     real: Real,
     mapping: Mapping,
     clients: Vec<Client>,
+    /// All sessions that were opened and not closed.
+    sessions: Vec<Known>,
     version: zk_sim::Version,
 }
 
@@ -34,8 +36,11 @@ struct Client {
     is_connected: bool,
     xid: i32,
     /// The last session, on each side.
-    session: Option<[(SessionId, Bytes); 2]>,
+    session: Option<Known>,
 }
+
+/// A session and its password, on each side.
+type Known = [(SessionId, Bytes); 2];
 
 /// A request, as each side gets it.
 struct Frame {
@@ -79,6 +84,7 @@ impl Pair {
             real: Real::new(ensemble),
             mapping: Mapping::default(),
             clients: vec![Client::default(); CLIENTS + 1],
+            sessions: Vec::new(),
             version,
         }
     }
@@ -148,18 +154,20 @@ impl Pair {
     pub(crate) fn close_session(&mut self, client: usize) -> Outcome {
         self.ensure_session(client)?;
         let frame = self.frame(client, OpCode::CLOSE_SESSION, [Bytes::new(), Bytes::new()]);
+        let session = self.clients[client].session.clone();
+        self.sessions.retain(|known| Some(known) != session.as_ref());
         self.exchange(client, vec![frame], Until::Closed)
     }
 
-    /// All sessions end.
+    /// All sessions end: later, they would expire on one side only.
     pub(crate) fn close_all(&mut self) -> Outcome {
-        for client in 0..self.clients.len() {
-            if self.clients[client].session.is_some() {
-                self.close_session(client)?;
-            }
-            self.cut(client);
-            self.clients[client] = Client::default();
+        while let Some(session) = self.sessions.pop() {
+            self.cut(0);
+            self.clients[0].session = Some(session);
+            self.close_session(0)?;
         }
+        (0..self.clients.len()).for_each(|client| self.cut(client));
+        self.clients.fill(Client::default());
         Ok(())
     }
 
@@ -185,7 +193,9 @@ impl Pair {
             messages.push(Message::decode_first(&side.receive(client)));
         }
         compare(&mut self.mapping, &messages[0], &messages[1])?;
-        let [Message::Opened(sim), Message::Opened(real)] = &messages[..] else { return self.fence(None, false) };
+        let [Message::Opened(sim), Message::Opened(real)] = &messages[..] else {
+            return self.fence(None, false);
+        };
         if sim.time_out <= 0 {
             let closed = self.sides().map(|side| side.receive(client));
             return if closed == [Came::Closed, Came::Closed] {
@@ -195,6 +205,9 @@ impl Pair {
             };
         }
         let known = [sim, real].map(|opened| (opened.session_id, opened.passwd.clone().unwrap_or_default()));
+        if !self.sessions.contains(&known) {
+            self.sessions.push(known.clone());
+        }
         self.clients[client] = Client { is_connected: true, session: Some(known), ..self.clients[client] };
         self.fence(Some(client), false)
     }

@@ -82,9 +82,10 @@ impl Side for Real {
     }
 
     fn cut(&mut self, client: usize) {
-        if let Some(stream) = self.streams.remove(&client) {
-            // The server may have been quicker.
-            let _ = stream.shutdown(Shutdown::Both);
+        if let Some(mut stream) = self.streams.remove(&client) {
+            // The server may have been quicker. It closes its side once it has forgotten the connection.
+            let _ = stream.shutdown(Shutdown::Write);
+            let _ = std::io::copy(&mut stream, &mut std::io::sink());
         }
     }
 }
@@ -114,7 +115,8 @@ impl Sim {
     fn take_outputs(&mut self) {
         while let Some(output) = self.ensemble.poll_output() {
             let (Output::Send { peer, .. } | Output::Close { peer }) = &output;
-            let Some(client) = self.peers.iter().find(|(_, id)| *id == peer).map(|(client, _)| *client) else {
+            let Some(client) = self.peers.iter().find(|(_, id)| *id == peer).map(|(client, _)| *client)
+            else {
                 continue;
             };
             let connection = self.came.get_mut(&client).expect("it has a peer");

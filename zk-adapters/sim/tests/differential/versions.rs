@@ -7,7 +7,8 @@ use zk_sim::Version;
 /// The version that the server itself tells.
 pub(crate) fn version_of(ensemble: &Ensemble) -> Version {
     let answer = ensemble.four_letter_word(0, "srvr").expect("it serves");
-    let known = [("3.4.", Version::V3_4), ("3.6.", Version::V3_6), ("3.8.", Version::V3_8), ("3.9.", Version::V3_9)];
+    let known =
+        [("3.4.", Version::V3_4), ("3.6.", Version::V3_6), ("3.8.", Version::V3_8), ("3.9.", Version::V3_9)];
     let told = answer.split_once("version: ").map(|(_, rest)| rest);
     let found = known.into_iter().find(|(number, _)| told.is_some_and(|told| told.starts_with(number)));
     found.unwrap_or_else(|| panic!("an unknown version: {answer}")).1
