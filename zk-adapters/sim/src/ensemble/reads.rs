@@ -29,16 +29,16 @@ pub(crate) struct Reader<'a> {
 /// A reply's body, or why there is none.
 pub(crate) type Answer = Result<Response, Failure>;
 
-/// Why a request failed, and what was written of its reply's body before it did.
+/// Why a request failed, and what was there of its reply when it did: parts of a multi.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) code: ErrorCode,
-    pub(crate) body: Option<Response>,
+    pub(crate) parts: Option<MultiResponse>,
 }
 
 impl From<ErrorCode> for Failure {
     fn from(code: ErrorCode) -> Self {
-        Self { code, body: None }
+        Self { code, parts: None }
     }
 }
 
@@ -74,13 +74,13 @@ impl Reader<'_> {
             Request::WhoAmI => Ok(self.who_am_i()),
             Request::AddWatch(add) => self.add_watch(add),
             Request::CheckWatches(check) => {
-                let path = (!check.path.is_null()).then(|| text::read(&check.path));
+                let path = path_or_null(&check.path);
                 let found = self.watches.contains(path.as_deref(), self.peer, check.watcher_type)?;
                 answer_found(found)
             }
             Request::RemoveWatches(remove) => {
-                let path = text::read(&remove.path);
-                answer_found(self.watches.remove(&path, self.peer, remove.watcher_type)?)
+                let path = path_or_null(&remove.path);
+                answer_found(self.watches.remove(path.as_deref(), self.peer, remove.watcher_type)?)
             }
             Request::Sasl(_) => Ok(Response::Sasl(SetSaslResponse { token: None })),
             _ => Ok(Response::Empty),
@@ -129,7 +129,7 @@ impl Reader<'_> {
         for op in &multi.ops {
             match self.part(op) {
                 Err(code @ ErrorCode::MARSHALLING_ERROR) => {
-                    return Err(Failure { code, body: Some(Response::MultiRead(MultiResponse { results })) });
+                    return Err(Failure { code, parts: Some(MultiResponse { results }) });
                 }
                 result => results.push(result.unwrap_or_else(OpResult::Error)),
             }
@@ -184,6 +184,10 @@ impl Reader<'_> {
 fn path_of(path: &Ustring) -> Result<String, ErrorCode> {
     not_null(path)?;
     Ok(text::read(path).into_owned())
+}
+
+fn path_or_null(path: &Ustring) -> Option<String> {
+    path_of(path).ok()
 }
 
 fn answer_found(found: bool) -> Answer {

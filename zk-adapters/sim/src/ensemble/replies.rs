@@ -36,8 +36,8 @@ impl SimEnsemble {
                 self.answer_oldest(peer, answer);
             }
             Delivery::Failed { peer, has_body } => {
-                let body = has_body.then(|| Response::Multi(MultiResponse::default()));
-                self.answer_oldest(peer, |_| Err(Failure { code: ErrorCode::MARSHALLING_ERROR, body }));
+                let parts = has_body.then(MultiResponse::default);
+                self.answer_oldest(peer, |_| Err(Failure { code: ErrorCode::MARSHALLING_ERROR, parts }));
             }
             Delivery::Renewed { peer, session, verdict } => match verdict {
                 Ok(timeout) => self.finish_session(peer, session, timeout),
@@ -183,7 +183,8 @@ impl SimEnsemble {
         match answer {
             Ok(response) => self.reply(id, ReplyHeader { xid, zxid, err: ErrorCode::OK }, Some(&response)),
             Err(failure) => {
-                self.reply(id, ReplyHeader { xid, zxid, err: failure.code }, failure.body.as_ref());
+                let body = failure.parts.map(Response::Multi);
+                self.reply(id, ReplyHeader { xid, zxid, err: failure.code }, body.as_ref());
             }
         }
     }

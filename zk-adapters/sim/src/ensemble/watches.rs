@@ -122,12 +122,13 @@ impl Watches {
     /// Removes them; whether there was one. An error where the version doesn't know the type.
     pub(crate) fn remove(
         &mut self,
-        path: &str,
+        path: Option<&str>,
         peer: PeerId,
         watcher_type: WatcherType,
     ) -> Result<bool, ErrorCode> {
         let mut found = false;
         for (table, modes) in self.matching(watcher_type)? {
+            let Some(path) = path else { continue };
             let had = self.table(table).get(path).and_then(|peers| peers.get(&peer)).copied();
             if let Some(had) = had.filter(|had| had.has(modes)) {
                 found = true;

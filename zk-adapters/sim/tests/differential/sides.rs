@@ -1,10 +1,13 @@
 //! The two that are compared, behind one interface: bytes to clients' connections, and frames from them.
 
-use core::{net::Ipv4Addr, time::Duration};
+use core::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 use std::{
     collections::{BTreeMap, VecDeque},
     io::{Read, Write},
-    net::{Shutdown, SocketAddr, TcpStream},
+    net::{Shutdown, TcpStream},
 };
 
 use zk_harness::Ensemble;
