@@ -32,6 +32,15 @@ impl Call {
         }
     }
 
+    /// Whether what follows at once is answered alike each time. What follows a setACL can be checked against the old ACL
+    /// or the new one; and a multi that fails for no foreseen reason leaves traces for a moment.
+    pub(crate) fn lets_others_follow(&self) -> bool {
+        match self {
+            Self::Request(Request::Multi(multi)) => multi.ops.iter().all(is_foreseen),
+            call => call.op() != OpCode::SET_ACL,
+        }
+    }
+
     /// The body, as one side understands it.
     pub(crate) fn body(&self, aged: impl Fn(usize) -> Zxid) -> Bytes {
         let mut out = zk_proto::BytesMut::new();
@@ -49,6 +58,19 @@ impl Call {
         }
         out.freeze()
     }
+}
+
+/// Whether a server comes to a verdict on it.
+fn is_foreseen(op: &Op) -> bool {
+    let (acl, has_kind) = match op {
+        Op::Create(create) | Op::Create2(create) | Op::CreateContainer(create) => {
+            (&create.acl, ![5, 6].contains(&create.flags))
+        }
+        Op::CreateTtl(create) => (&create.acl, true),
+        _ => (&OPEN_ACL_UNSAFE, true),
+    };
+    let has_null = acl.iter().any(|entry| entry.id.scheme.is_null() || entry.id.id.is_null());
+    has_kind && !has_null && !acl.is_null() && !op.clone().path_mut().is_null()
 }
 
 fn one_time(paths: SetWatches2) -> SetWatches {

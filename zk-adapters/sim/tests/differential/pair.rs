@@ -119,11 +119,10 @@ impl Pair {
     }
 
     pub(crate) fn ask(&mut self, client: usize, calls: &[Call]) -> Outcome {
-        // What ends the connection goes alone: what is still to be answered then is a matter of luck. So is whether what
-        // follows a setACL at once is checked against the old ACL or the new one.
+        // What ends the connection goes alone: what is still to be answered then is a matter of luck.
         let version = self.version;
         let knows = |call: &Call| versions::knows(version, call.op());
-        for calls in calls.chunk_by(|a, b| knows(a) && knows(b) && a.op() != OpCode::SET_ACL) {
+        for calls in calls.chunk_by(|a, b| knows(a) && knows(b) && a.lets_others_follow()) {
             self.ensure_session(client)?;
             let knows_all = calls.iter().all(knows);
             let mut frames = Vec::new();
