@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha1::{Digest as _, Sha1};
 use zk_session::zk_proto::{Acl, Bytes, ErrorCode, Id, Perms, Ustring, Vector};
 
-use crate::ensemble::options::Version;
+use crate::ensemble::{options::Version, text};
 
 /// The scheme of whoever passes every check.
 const SUPER: &str = "super";
@@ -71,7 +71,9 @@ impl Identities {
         }
         let same_scheme = self.0.iter().filter(|id| id.scheme == entry.id.scheme);
         if entry.id.scheme == "ip" {
-            return same_scheme.into_iter().any(|id| ip_matches(&id.id.to_str(), &entry.id.id.to_str()));
+            return same_scheme
+                .into_iter()
+                .any(|id| ip_matches(&text::read(&id.id), &text::read(&entry.id.id)));
         }
         same_scheme.into_iter().any(|id| id.id == entry.id.id)
     }
@@ -79,7 +81,7 @@ impl Identities {
     /// What is stored of an ACL that a request brings: `auth` entries become the connection's identities.
     pub(crate) fn fix(&self, acl: &Vector<Acl>, version: Version) -> Result<Vec<Acl>, ErrorCode> {
         let mut given: Vec<Acl> = Vec::new();
-        for entry in acl {
+        for entry in acl.iter().map(|entry| echo(&entry)) {
             if !is_among(&entry, &given)? {
                 given.push(entry);
             }
@@ -114,7 +116,7 @@ pub(crate) fn mask(acl: &[Acl]) -> Vec<Acl> {
         if entry.id.scheme == "digest"
             && let Some((user, _)) = entry.id.id.to_str().split_once(':')
         {
-            entry.id.id = format!("{user}:x").into();
+            entry.id.id = text::write(&format!("{user}:x"));
         }
         entry
     });
@@ -123,7 +125,7 @@ pub(crate) fn mask(acl: &[Acl]) -> Vec<Acl> {
 
 /// The name that whoAmI gives to an identity.
 pub(crate) fn user_name(id: &Id) -> String {
-    let text = id.id.to_str();
+    let text = text::read(&id.id);
     if id.scheme == "digest" {
         return text.split(':').next().unwrap_or_default().to_owned();
     }
@@ -134,11 +136,17 @@ fn is_world(id: &Id) -> bool {
     id.scheme == "world" && id.id == "anyone"
 }
 
+/// What is left of an entry that a server has read and written.
+pub(crate) fn echo(entry: &Acl) -> Acl {
+    let id = Id { scheme: text::echo(&entry.id.scheme), id: text::echo(&entry.id.id) };
+    Acl::new(entry.perms, id)
+}
+
 /// `DigestAuthenticationProvider.generateDigest`: the user is what precedes the first colon, the hash is of the whole.
 fn digest(text: &str) -> Id {
     let user = text.split(':').next().unwrap_or_default();
     let hash = STANDARD.encode(Sha1::digest(text));
-    Id { scheme: "digest".into(), id: format!("{user}:{hash}").into() }
+    Id { scheme: "digest".into(), id: text::write(&format!("{user}:{hash}")) }
 }
 
 /// Java compares perms, scheme and id, in this order, and fails where it comes to compare a null.
@@ -160,7 +168,7 @@ fn is_valid(id: &Id, version: Version) -> Result<bool, ErrorCode> {
         return Ok(false);
     }
     not_null(&id.id)?;
-    let text = id.id.to_str();
+    let text = text::read(&id.id);
     Ok(if id.scheme == "digest" {
         // As Java splits: what is empty at the end doesn't count.
         text.trim_end_matches(':').split(':').count() == 2

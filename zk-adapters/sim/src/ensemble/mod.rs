@@ -36,6 +36,7 @@ mod replies;
 mod server;
 mod serving;
 mod sessions;
+mod text;
 mod tree;
 mod txn;
 mod watches;

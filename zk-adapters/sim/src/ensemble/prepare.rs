@@ -8,8 +8,9 @@ use zk_session::zk_proto::{
 };
 
 use crate::ensemble::{
-    access::{Identities, not_null},
+    access::{self, Identities, not_null},
     options::{Options, Version},
+    text,
     tree::{Tree, Znode, split},
     txn::{Owner, Txn},
 };
@@ -121,7 +122,7 @@ impl<'a> Preparation<'a> {
         let mut txns = Vec::with_capacity(multi.ops.len());
         for op in &multi.ops {
             match self.op(op) {
-                Ok(txn) => txns.push(txn),
+                Ok(txn) => txns.push(as_written(txn)),
                 // Not a verdict on this operation, but the end of the attempt.
                 Err(ErrorCode::MARSHALLING_ERROR) => return Txn::Error(ErrorCode::MARSHALLING_ERROR),
                 Err(code) => {
@@ -171,7 +172,7 @@ impl<'a> Preparation<'a> {
 
     fn create(&mut self, op: OpCode, create: &CreateRequest, ttl: Option<i64>) -> Result<Txn, ErrorCode> {
         let mode = self.mode(create.flags, ttl)?;
-        let given = text(&create.path)?;
+        let given = path_of(&create.path)?;
         let (parent_path, _) =
             split(&given).filter(|_| !given.contains('\0')).ok_or(ErrorCode::BAD_ARGUMENTS)?;
         let parent_path = parent_path.to_owned();
@@ -227,7 +228,7 @@ impl<'a> Preparation<'a> {
     }
 
     fn delete(&mut self, path: &Ustring, version: i32) -> Result<Txn, ErrorCode> {
-        let path = text(path)?;
+        let path = path_of(path)?;
         let special = ["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"];
         let parts = split(&path).filter(|_| !path.contains('\0') && !special.contains(&path.as_str()));
         let parent_path = parts.ok_or(ErrorCode::BAD_ARGUMENTS)?.0.to_owned();
@@ -262,6 +263,14 @@ impl<'a> Preparation<'a> {
     }
 }
 
+/// Parts of a multi are written and read once more than others: that tells with ids beyond U+FFFF.
+fn as_written(mut txn: Txn) -> Txn {
+    if let Txn::Create { acl, .. } = &mut txn {
+        *acl = acl.iter().map(access::echo).collect();
+    }
+    txn
+}
+
 fn without_ttl(create: &CreateTtlRequest) -> CreateRequest {
     CreateRequest {
         path: create.path.clone(),
@@ -289,13 +298,13 @@ fn unreadable(op: &Op) -> Option<Prepared> {
     }
 }
 
-fn text(path: &Ustring) -> Result<String, ErrorCode> {
+fn path_of(path: &Ustring) -> Result<String, ErrorCode> {
     not_null(path)?;
-    Ok(path.to_str().into_owned())
+    Ok(text::read(path).into_owned())
 }
 
 fn valid(path: &Ustring) -> Result<String, ErrorCode> {
-    let path = text(path).map_err(|_| ErrorCode::BAD_ARGUMENTS)?;
+    let path = path_of(path).map_err(|_| ErrorCode::BAD_ARGUMENTS)?;
     validate_path(&path).map_err(|_| ErrorCode::BAD_ARGUMENTS)?;
     Ok(path)
 }

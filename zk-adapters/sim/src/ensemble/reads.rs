@@ -1,7 +1,5 @@
 //! What a server answers from its own tree: ZooKeeper's `FinalRequestProcessor`.
 
-use std::borrow::Cow;
-
 use zk_session::zk_proto::{
     AddWatchMode, AddWatchRequest, ClientInfo, ErrorCode, ErrorResponse, ExistsResponse, GetAclResponse,
     GetAllChildrenNumberResponse, GetChildren2Response, GetChildrenResponse, GetDataResponse,
@@ -13,6 +11,7 @@ use crate::ensemble::{
     access::{Identities, mask, not_null, user_name},
     options::Version,
     peer::PeerId,
+    text,
     tree::{Tree, Znode},
     watches::{Modes, Table, Watches},
 };
@@ -30,25 +29,25 @@ pub(crate) struct Reader<'a> {
 /// A reply's body, or why there is none.
 pub(crate) type Answer = Result<Response, Failure>;
 
-/// Why a request failed, and what was written of its reply's body before it did.
+/// Why a request failed, and what was there of its reply when it did: parts of a multi.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) code: ErrorCode,
-    pub(crate) body: Option<Response>,
+    pub(crate) parts: Option<MultiResponse>,
 }
 
 impl From<ErrorCode> for Failure {
     fn from(code: ErrorCode) -> Self {
-        Self { code, body: None }
+        Self { code, parts: None }
     }
 }
 
 impl Reader<'_> {
     pub(crate) fn answer(&mut self, request: &Request) -> Answer {
         match request {
-            Request::Exists(read) => self.exists(&text(&read.path)?, read.watch),
+            Request::Exists(read) => self.exists(&path_of(&read.path)?, read.watch),
             Request::GetData(read) => {
-                let path = text(&read.path)?;
+                let path = path_of(&read.path)?;
                 let (data, stat) = self.read(&path, Perms::READ, |znode| znode.data.clone())?;
                 self.watch(Table::Data, &path, read.watch);
                 Ok(Response::GetData(GetDataResponse { data, stat }))
@@ -61,25 +60,27 @@ impl Reader<'_> {
                 let (children, stat) = self.children(&read.path, read.watch)?;
                 Ok(Response::GetChildren2(GetChildren2Response { children, stat }))
             }
-            Request::GetAcl(read) => self.acl(&text(&read.path)?),
+            Request::GetAcl(read) => self.acl(&path_of(&read.path)?),
             Request::GetAllChildrenNumber(read) => {
-                let path = text(&read.path)?;
+                let path = path_of(&read.path)?;
                 self.read(&path, Perms::READ, |_| ())?;
                 let total = self.tree.descendants(&path);
                 let total_number = i32::try_from(total).unwrap_or(i32::MAX);
                 Ok(Response::GetAllChildrenNumber(GetAllChildrenNumberResponse { total_number }))
             }
-            Request::GetEphemerals(read) => Ok(self.ephemerals(&read.prefix_path.to_str())),
+            Request::GetEphemerals(read) => Ok(self.ephemerals(&text::read(&read.prefix_path))),
             Request::MultiRead(multi) => self.multi(multi),
-            Request::Sync(sync) => Ok(Response::Sync(SyncResponse { path: sync.path.clone() })),
+            Request::Sync(sync) => Ok(Response::Sync(SyncResponse { path: text::echo(&sync.path) })),
             Request::WhoAmI => Ok(self.who_am_i()),
             Request::AddWatch(add) => self.add_watch(add),
             Request::CheckWatches(check) => {
-                self.found(self.watches.contains(&key(&check.path), self.peer, check.watcher_type))
+                let path = path_or_null(&check.path);
+                let found = self.watches.contains(path.as_deref(), self.peer, check.watcher_type)?;
+                answer_found(found)
             }
             Request::RemoveWatches(remove) => {
-                let found = self.watches.remove(&key(&remove.path), self.peer, remove.watcher_type);
-                self.found(found)
+                let path = path_or_null(&remove.path);
+                answer_found(self.watches.remove(path.as_deref(), self.peer, remove.watcher_type)?)
             }
             Request::Sasl(_) => Ok(Response::Sasl(SetSaslResponse { token: None })),
             _ => Ok(Response::Empty),
@@ -101,7 +102,7 @@ impl Reader<'_> {
     }
 
     fn children(&mut self, path: &Ustring, watch: bool) -> Result<(Vector<Ustring>, Stat), ErrorCode> {
-        let path = text(path)?;
+        let path = path_of(path)?;
         let read = self.read(&path, Perms::READ, |znode| Vector::from_strs(&znode.children))?;
         self.watch(Table::Child, &path, watch);
         Ok(read)
@@ -128,7 +129,7 @@ impl Reader<'_> {
         for op in &multi.ops {
             match self.part(op) {
                 Err(code @ ErrorCode::MARSHALLING_ERROR) => {
-                    return Err(Failure { code, body: Some(Response::MultiRead(MultiResponse { results })) });
+                    return Err(Failure { code, parts: Some(MultiResponse { results }) });
                 }
                 result => results.push(result.unwrap_or_else(OpResult::Error)),
             }
@@ -139,12 +140,12 @@ impl Reader<'_> {
     fn part(&self, op: &Op) -> Result<OpResult, ErrorCode> {
         match op {
             Op::GetData(read) => {
-                let read = self.read(&text(&read.path)?, Perms::READ, |znode| znode.data.clone());
+                let read = self.read(&path_of(&read.path)?, Perms::READ, |znode| znode.data.clone());
                 read.map(|(data, stat)| OpResult::GetData(GetDataResponse { data, stat }))
             }
             Op::GetChildren(read) => {
                 let children = |znode: &Znode| Vector::from_strs(&znode.children);
-                let read = self.read(&text(&read.path)?, Perms::READ, children);
+                let read = self.read(&path_of(&read.path)?, Perms::READ, children);
                 read.map(|(children, _)| OpResult::GetChildren(GetChildrenResponse { children }))
             }
             _ => Err(ErrorCode::MARSHALLING_ERROR),
@@ -152,7 +153,7 @@ impl Reader<'_> {
     }
 
     fn who_am_i(&self) -> Response {
-        let info = |id: &Id| ClientInfo { auth_scheme: id.scheme.clone(), user: user_name(id).into() };
+        let info = |id: &Id| ClientInfo { auth_scheme: id.scheme.clone(), user: text::write(&user_name(id)) };
         Response::WhoAmI(WhoAmIResponse { client_info: self.identities.iter().map(info).collect() })
     }
 
@@ -162,16 +163,8 @@ impl Reader<'_> {
             AddWatchMode::PERSISTENT_RECURSIVE => Modes::RECURSIVE,
             _ => return Err(ErrorCode::MARSHALLING_ERROR.into()),
         };
-        self.watches.persist(&key(&add.path), self.peer, mode);
+        self.watches.persist(&path_of(&add.path)?, self.peer, mode);
         Ok(Response::AddWatch(ErrorResponse { err: ErrorCode::OK }))
-    }
-
-    fn found(&self, found: Option<bool>) -> Answer {
-        match found {
-            Some(true) => Ok(Response::Empty),
-            Some(false) => Err(ErrorCode::NO_WATCHER.into()),
-            None => Err(ErrorCode::MARSHALLING_ERROR.into()),
-        }
     }
 
     /// What the ACL lets it read of a znode.
@@ -188,12 +181,15 @@ impl Reader<'_> {
     }
 }
 
-fn text(path: &Ustring) -> Result<String, ErrorCode> {
+fn path_of(path: &Ustring) -> Result<String, ErrorCode> {
     not_null(path)?;
-    Ok(path.to_str().into_owned())
+    Ok(text::read(path).into_owned())
 }
 
-/// Java's tables take null for a path, too: here it is one that no znode has.
-fn key(path: &Ustring) -> Cow<'_, str> {
-    if path.is_null() { Cow::Borrowed("\0") } else { path.to_str() }
+fn path_or_null(path: &Ustring) -> Option<String> {
+    path_of(path).ok()
+}
+
+fn answer_found(found: bool) -> Answer {
+    if found { Ok(Response::Empty) } else { Err(ErrorCode::NO_WATCHER.into()) }
 }

@@ -12,6 +12,7 @@ use crate::ensemble::{
     peer::{PeerId, Ready},
     reads::{Answer, Failure, Reader},
     server::Delivery,
+    text,
     tree::{Applied, Change},
     txn::Txn,
     watches::{Modes, Table},
@@ -29,14 +30,14 @@ impl SimEnsemble {
             Delivery::Commit { index, origin } => self.apply(server, index, origin),
             Delivery::Sync { peer } => {
                 let answer = |request: &Request| match request {
-                    Request::Sync(sync) => Ok(Response::Sync(SyncResponse { path: sync.path.clone() })),
+                    Request::Sync(sync) => Ok(Response::Sync(SyncResponse { path: text::echo(&sync.path) })),
                     _ => Ok(Response::Empty),
                 };
                 self.answer_oldest(peer, answer);
             }
             Delivery::Failed { peer, has_body } => {
-                let body = has_body.then(|| Response::Multi(MultiResponse::default()));
-                self.answer_oldest(peer, |_| Err(Failure { code: ErrorCode::MARSHALLING_ERROR, body }));
+                let parts = has_body.then(MultiResponse::default);
+                self.answer_oldest(peer, |_| Err(Failure { code: ErrorCode::MARSHALLING_ERROR, parts }));
             }
             Delivery::Renewed { peer, session, verdict } => match verdict {
                 Ok(timeout) => self.finish_session(peer, session, timeout),
@@ -147,28 +148,31 @@ impl SimEnsemble {
         let server = &mut self.servers[peer.server];
         let mut say = |kind, path: &str| encode_event_frame(Zxid(-1), &event(kind, path), &mut peer.out);
         let (tree, watches, since) = (&server.tree, &mut server.watches, set.relative_zxid);
-        for path in set.data_watches.iter_str() {
+        for path in set.data_watches.iter().map(|path| text::read(&path).into_owned()) {
             match tree.get(&path).map(|znode| znode.stat().mzxid) {
                 None => say(EventType::NODE_DELETED, &path),
                 Some(mzxid) if mzxid > since => say(EventType::NODE_DATA_CHANGED, &path),
                 Some(_) => watches.watch(Table::Data, &path, id),
             }
         }
-        for path in set.exist_watches.iter_str() {
+        for path in set.exist_watches.iter().map(|path| text::read(&path).into_owned()) {
             match tree.get(&path) {
                 Some(_) => say(EventType::NODE_CREATED, &path),
                 None => watches.watch(Table::Data, &path, id),
             }
         }
-        for path in set.child_watches.iter_str() {
+        for path in set.child_watches.iter().map(|path| text::read(&path).into_owned()) {
             match tree.get(&path).map(|znode| znode.pzxid) {
                 None => say(EventType::NODE_DELETED, &path),
                 Some(pzxid) if pzxid > since => say(EventType::NODE_CHILDREN_CHANGED, &path),
                 Some(_) => watches.watch(Table::Child, &path, id),
             }
         }
-        set.persistent_watches.iter_str().for_each(|path| watches.persist(&path, id, Modes::PERSISTENT));
-        let recursive = set.persistent_recursive_watches.iter_str();
+        set.persistent_watches
+            .iter()
+            .map(|path| text::read(&path).into_owned())
+            .for_each(|path| watches.persist(&path, id, Modes::PERSISTENT));
+        let recursive = set.persistent_recursive_watches.iter().map(|path| text::read(&path).into_owned());
         recursive.for_each(|path| watches.persist(&path, id, Modes::RECURSIVE));
         Ok(Response::Empty)
     }
@@ -179,14 +183,15 @@ impl SimEnsemble {
         match answer {
             Ok(response) => self.reply(id, ReplyHeader { xid, zxid, err: ErrorCode::OK }, Some(&response)),
             Err(failure) => {
-                self.reply(id, ReplyHeader { xid, zxid, err: failure.code }, failure.body.as_ref());
+                let body = failure.parts.map(Response::Multi);
+                self.reply(id, ReplyHeader { xid, zxid, err: failure.code }, body.as_ref());
             }
         }
     }
 }
 
 fn event(event_type: EventType, path: &str) -> WatcherEvent {
-    WatcherEvent { event_type, state: KeeperState::SYNC_CONNECTED, path: path.into() }
+    WatcherEvent { event_type, state: KeeperState::SYNC_CONNECTED, path: text::write(path) }
 }
 
 fn extend(set: SetWatches) -> SetWatches2 {

@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use zk_session::zk_proto::{
-    AuthPacket, Bytes, ConnectRequest, ConnectResponse, ErrorCode, Frame, Jute as _, OpCode, Reader,
-    ReplyHeader, Request, RequestHeader, SessionId, Zxid, encode_reply_frame,
+    AuthPacket, Bytes, ConnectRequest, ConnectResponse, DecodeError, DecodeErrorKind, ErrorCode, Frame,
+    Jute as _, OpCode, Reader, ReplyHeader, Request, RequestHeader, SessionId, Zxid, encode_reply_frame,
 };
 
 use crate::ensemble::{
@@ -181,7 +181,7 @@ impl SimEnsemble {
             );
             return self.close(id);
         }
-        match Request::decode(header.op, &mut input) {
+        match read_request(header.op, input.rest()) {
             Ok(request) => self.take_request(id, header, request),
             Err(_) => self.take_malformed(id, header),
         }
@@ -308,6 +308,23 @@ impl Kind {
     }
 }
 
+/// Java takes any negative count for that of an empty vector, but for null's.
+fn read_request(op: OpCode, mut body: Bytes) -> Result<Request, DecodeError> {
+    let mut decoded = Request::decode(op, &mut Reader::new(&body));
+    for _ in 0..MOST_VECTORS {
+        let Err(error) = &decoded else { break };
+        let DecodeErrorKind::NegativeCount(_) = error.kind() else { break };
+        let mut patched = body.to_vec();
+        patched[error.at()..][..4].fill(0);
+        body = patched.into();
+        decoded = Request::decode(op, &mut Reader::new(&body));
+    }
+    decoded
+}
+
 fn millis(millis: i32) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }
+
+/// Of so many vectors in one request the counts are put right.
+const MOST_VECTORS: usize = 8;

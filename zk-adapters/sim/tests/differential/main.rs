@@ -9,11 +9,13 @@ mod calls;
 mod mapping;
 mod messages;
 mod pair;
+mod regressions;
 mod sides;
 mod steps;
 mod trees;
 mod versions;
 
+use core::cell::Cell;
 use std::{
     env,
     sync::{Mutex, PoisonError},
@@ -49,22 +51,15 @@ fn variable(name: &str) -> Option<u64> {
 fn check_seed(seed: u64) -> u64 {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let config = Config {
-        cases: 1,
-        max_shrink_iters: variable("SHRINK").unwrap_or(400) as u32,
-        failure_persistence: None,
-        ..Config::default()
-    };
+    let config = Config { cases: 1, max_shrink_iters: 400, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
-    let mut len = 0;
-    let counted = core::cell::Cell::new(0);
+    let len = Cell::new(0);
     let outcome = runner.run(&steps(), |steps| {
-        counted.set(steps.iter().map(Step::len).sum());
+        len.set(steps.iter().map(Step::len).sum());
         run(&steps).map_err(TestCaseError::fail)
     });
-    len += counted.get();
     match outcome {
-        Ok(()) => len as u64,
+        Ok(()) => len.get(),
         Err(TestError::Fail(what, steps)) => {
             panic!("ZK_DIFFERENTIAL_SEED={seed} {what}\nsteps, as short as they can be: {steps:#?}")
         }

@@ -25,6 +25,8 @@ pub(crate) struct Pair {
     real: Real,
     mapping: Mapping,
     clients: Vec<Client>,
+    /// All sessions that were opened and not closed.
+    sessions: Vec<Known>,
     version: zk_sim::Version,
 }
 
@@ -34,8 +36,11 @@ struct Client {
     is_connected: bool,
     xid: i32,
     /// The last session, on each side.
-    session: Option<[(SessionId, Bytes); 2]>,
+    session: Option<Known>,
 }
+
+/// A session and its password, on each side.
+type Known = [(SessionId, Bytes); 2];
 
 /// A request, as each side gets it.
 struct Frame {
@@ -79,6 +84,7 @@ impl Pair {
             real: Real::new(ensemble),
             mapping: Mapping::default(),
             clients: vec![Client::default(); CLIENTS + 1],
+            sessions: Vec::new(),
             version,
         }
     }
@@ -116,7 +122,7 @@ impl Pair {
         // What ends the connection goes alone: what is still to be answered then is a matter of luck.
         let version = self.version;
         let knows = |call: &Call| versions::knows(version, call.op());
-        for calls in calls.chunk_by(|a, b| knows(a) && knows(b)) {
+        for calls in calls.chunk_by(|a, b| knows(a) && knows(b) && a.lets_others_follow()) {
             self.ensure_session(client)?;
             let knows_all = calls.iter().all(knows);
             let mut frames = Vec::new();
@@ -148,18 +154,20 @@ impl Pair {
     pub(crate) fn close_session(&mut self, client: usize) -> Outcome {
         self.ensure_session(client)?;
         let frame = self.frame(client, OpCode::CLOSE_SESSION, [Bytes::new(), Bytes::new()]);
+        let session = self.clients[client].session.clone();
+        self.sessions.retain(|known| Some(known) != session.as_ref());
         self.exchange(client, vec![frame], Until::Closed)
     }
 
-    /// All sessions end.
+    /// All sessions end: later, they would expire on one side only.
     pub(crate) fn close_all(&mut self) -> Outcome {
-        for client in 0..self.clients.len() {
-            if self.clients[client].session.is_some() {
-                self.close_session(client)?;
-            }
-            self.cut(client);
-            self.clients[client] = Client::default();
+        while let Some(session) = self.sessions.pop() {
+            self.cut(0);
+            self.clients[0].session = Some(session);
+            self.close_session(0)?;
         }
+        (0..self.clients.len()).for_each(|client| self.cut(client));
+        self.clients.fill(Client::default());
         Ok(())
     }
 
@@ -197,6 +205,9 @@ impl Pair {
             };
         }
         let known = [sim, real].map(|opened| (opened.session_id, opened.passwd.clone().unwrap_or_default()));
+        if !self.sessions.contains(&known) {
+            self.sessions.push(known.clone());
+        }
         self.clients[client] = Client { is_connected: true, session: Some(known), ..self.clients[client] };
         self.fence(Some(client), false)
     }
@@ -284,7 +295,8 @@ impl Pair {
     fn compare(&mut self, client: usize, sim: &[Message], real: &[Message], is_ordered: bool) -> Outcome {
         let (mut sim, mut real) = (sim.to_vec(), real.to_vec());
         if !is_ordered {
-            [&mut sim, &mut real].into_iter().for_each(sort_events);
+            sort_events(&mut sim);
+            sort_events(&mut real);
         }
         for at in 0..sim.len().max(real.len()) {
             let (Some(sim), Some(real)) = (sim.get(at), real.get(at)) else {
@@ -334,7 +346,7 @@ fn hear(
 }
 
 /// Events first, in an order that doesn't depend on when they came.
-fn sort_events(messages: &mut Vec<Message>) {
+fn sort_events(messages: &mut [Message]) {
     messages.sort_by_key(|message| match message {
         Message::Event(_, event) => (0, event.path.clone(), event.event_type),
         _ => (1, zk_proto::Ustring::NULL, zk_proto::EventType::NONE),

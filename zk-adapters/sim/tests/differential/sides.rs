@@ -1,10 +1,13 @@
 //! The two that are compared, behind one interface: bytes to clients' connections, and frames from them.
 
-use core::{net::Ipv4Addr, time::Duration};
+use core::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 use std::{
     collections::{BTreeMap, VecDeque},
     io::{Read, Write},
-    net::{Shutdown, SocketAddr, TcpStream},
+    net::{Shutdown, TcpStream},
 };
 
 use zk_harness::Ensemble;
@@ -82,9 +85,10 @@ impl Side for Real {
     }
 
     fn cut(&mut self, client: usize) {
-        if let Some(stream) = self.streams.remove(&client) {
-            // The server may have been quicker.
-            let _ = stream.shutdown(Shutdown::Both);
+        if let Some(mut stream) = self.streams.remove(&client) {
+            // The server may have been quicker. It closes its side once it has forgotten the connection.
+            let _ = stream.shutdown(Shutdown::Write);
+            let _ = std::io::copy(&mut stream, &mut std::io::sink());
         }
     }
 }

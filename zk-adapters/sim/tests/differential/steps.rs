@@ -68,8 +68,8 @@ impl Hello {
 
 impl Step {
     /// How many operations this is.
-    pub(crate) fn len(&self) -> usize {
-        if let Self::Ask(_, calls) = self { calls.len() } else { 1 }
+    pub(crate) fn len(&self) -> u64 {
+        if let Self::Ask(_, calls) = self { calls.len() as u64 } else { 1 }
     }
 }
 
