@@ -182,8 +182,7 @@ impl Session {
             if asks_for_watch {
                 self.watch_added(path, kind, owner, on_wire, zxid);
             } else if admission::asks_for_watch(request) {
-                // It was given up meanwhile.
-                self.unwatch_at_server(path);
+                self.given_up_watch_added(path, kind, on_wire);
             }
         }
     }

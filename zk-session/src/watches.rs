@@ -128,11 +128,11 @@ impl Watches {
     }
 
     /// Forgets the watch that this request set, and tells its path.
-    pub(crate) fn remove(&mut self, owner: RequestId) -> Option<Ustring> {
+    pub(crate) fn remove(&mut self, owner: RequestId) -> Option<(Ustring, WatchKind)> {
         let (path, kind) = self.by_owner.remove(&owner)?;
         self.recursive -= usize::from(kind == WatchKind::PersistentRecursive);
         self.by_key.remove(&(path.clone(), kind, owner));
-        Some(path)
+        Some((path, kind))
     }
 
     /// Resolves an event to those who hear of it, in the order of registration, and ends the one-time watches
@@ -171,10 +171,15 @@ impl Watches {
         self.at(path).next().is_some()
     }
 
+    /// Whether there is a watch of this kind at this path.
+    pub(crate) fn has_at(&self, path: &Ustring, kind: WatchKind) -> bool {
+        self.at(path).any(|(key, _)| key.1 == kind)
+    }
+
     /// Whether a persistent watch at this path hears all that a one-time watch of this kind would. A recursive one
     /// hears nothing of children, and before 3.9 a persistent one beside it doesn't either.
     pub(crate) fn cover(&self, path: &Ustring, one_time: WatchKind) -> bool {
-        let has = |kind| self.at(path).any(|(key, _)| key.1 == kind);
+        let has = |kind| self.has_at(path, kind);
         match one_time {
             WatchKind::Child => has(WatchKind::Persistent) && !has(WatchKind::PersistentRecursive),
             WatchKind::Data | WatchKind::Exist | WatchKind::Persistent | WatchKind::PersistentRecursive => {

@@ -13,6 +13,7 @@ use zk_session::{
 
 use crate::{
     chaos::{Chaos, is_open},
+    ensemble::Version,
     input::Input,
 };
 
@@ -92,7 +93,7 @@ impl Chaos {
         }
         let mut request = self.draw_request();
         // A server before 3.6 hangs up at these: a few of them are enough.
-        if self.world.ensemble().options().version < crate::ensemble::Version::V3_6
+        if self.world.ensemble().options().version < Version::V3_6
             && matches!(request, Request::AddWatch(_) | Request::GetEphemerals(_) | Request::RemoveWatches(_))
             && self.rng.u32(0..10) > 0
         {
@@ -116,10 +117,7 @@ impl Chaos {
             16..22 => self.create(path),
             22..25 => Request::Delete(DeleteRequest { path: path.into(), version: self.version() }),
             25 => Request::Sync(SyncRequest { path: path.into() }),
-            26..28 => Request::AddWatch(AddWatchRequest {
-                path: path.into(),
-                mode: if watch { AddWatchMode::PERSISTENT } else { AddWatchMode::PERSISTENT_RECURSIVE },
-            }),
+            26..28 => Request::AddWatch(AddWatchRequest { path: path.into(), mode: self.mode(path) }),
             28 => {
                 let watcher_type = WatcherType(self.rng.i32(1..6));
                 Request::RemoveWatches(RemoveWatchesRequest { path: path.into(), watcher_type })
@@ -127,6 +125,13 @@ impl Chaos {
             29 => Request::GetEphemerals(GetEphemeralsRequest { prefix_path: path.into() }),
             _ => self.multi(path),
         }
+    }
+
+    /// Before 3.9 a path can't have both kinds of persistent watches: they end each other, whatever a client does.
+    fn mode(&mut self, path: &str) -> AddWatchMode {
+        let is_old = self.world.ensemble().options().version < Version::V3_9;
+        let is_recursive = if is_old { path.len() < 3 } else { self.rng.bool() };
+        if is_recursive { AddWatchMode::PERSISTENT_RECURSIVE } else { AddWatchMode::PERSISTENT }
     }
 
     fn create(&mut self, path: &str) -> Request {

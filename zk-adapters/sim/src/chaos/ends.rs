@@ -8,7 +8,6 @@ use zk_session::zk_proto::WatcherType;
 use crate::{
     books::LiveWatch,
     chaos::{Chaos, is_open},
-    ensemble::Version,
     input::Input,
     world::{ClientId, World},
 };
@@ -70,19 +69,11 @@ fn check_watches(world: &World, client: ClientId) {
     let server = world.server(client).expect("INV-57: ready, and no connection");
     let on_server: BTreeSet<(String, i32)> =
         world.ensemble().watches(peer).map(|(path, kind)| (path.to_owned(), kind.0)).collect();
-    let one_mode = world.ensemble().options().version < Version::V3_9;
-    let live: Vec<LiveWatch> = world.books(client).live_watches().collect();
-    for watch in &live {
+    for watch in world.books(client).live_watches() {
         let has = |kind: WatcherType| on_server.contains(&(watch.path.to_string(), kind.0));
         let is_armed = watch.armed_by().iter().any(|kind| has(*kind));
-        // Before 3.9 a persistent and a recursive watch of one path end each other: nothing can be done about it.
-        let ends_other = |other: &LiveWatch| other.is_persistent() && other.path == watch.path;
-        let can_be_lost =
-            one_mode && watch.is_persistent() && live.iter().filter(|other| ends_other(other)).count() > 1;
-        assert!(is_armed || can_be_lost, "INV-33, INV-38: {client:?}: {watch:?} isn't armed: {on_server:?}");
-        if is_armed {
-            check_seen(world, client, server, watch);
-        }
+        assert!(is_armed, "INV-33, INV-38: {client:?}: {watch:?} isn't armed: {on_server:?}");
+        check_seen(world, client, server, &watch);
     }
 }
 
