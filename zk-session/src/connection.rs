@@ -238,6 +238,9 @@ impl Connection {
             self.push_uncounted(&Request::Ping, ReplyHeader::PING_XID);
             self.pings.is_waiting = true;
         }
+        if let Stage::Sasl(exchange) = &mut self.stage {
+            exchange.holds_ping = true;
+        }
         may_leave || self.close_sent
     }
 
