@@ -95,7 +95,7 @@ impl Session {
         if kind == WatchKind::PersistentRecursive {
             self.rearm_at(&path, |kind| kind == WatchKind::Child);
         } else if on_wire && is_covered {
-            self.rearm_at(&path, WatchKind::is_persistent);
+            self.rearm_at(&path, |_| true);
         }
     }
 
@@ -106,7 +106,7 @@ impl Session {
         } else if kind.is_persistent() {
             self.rearm_at(&path, |_| true);
         } else if on_wire && self.watches.cover(&path, kind) {
-            self.rearm_at(&path, WatchKind::is_persistent);
+            self.rearm_at(&path, |_| true);
         }
     }
 
