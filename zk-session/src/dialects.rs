@@ -26,6 +26,7 @@ pub(crate) struct Dialects {
 
 /// Operations that a server doesn't know.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 struct Unsupported {
     ops: BTreeSet<OpCode>,
     /// When the first of them was learnt.
