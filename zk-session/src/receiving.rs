@@ -93,18 +93,21 @@ impl Session {
     /// A longer frame than is accepted: it fails the request that it answers, and is skipped.
     fn on_oversize(&mut self, header: &Bytes, len: usize) {
         let header = ReplyHeader::decode(&mut Reader::new(header));
-        let answered = header.ok().and_then(|header| Some((self.take_answered(header)?.0, header)));
+        let answered = header.ok().and_then(|header| Some((self.take_answered(header)?, header)));
+        let no_body = Bytes::new();
+        let body = &mut Reader::new(&no_body);
         match answered {
-            Some((Owner::Request(accepted), header)) => {
-                let error = if header.err == ErrorCode::OK {
-                    self.unusable(Failure::ReplyTooLarge { len, limit: self.config.max_frame_len })
-                } else {
-                    self.refusal(header.err)
-                };
+            Some(((Owner::Request(accepted), _), header)) if header.err == ErrorCode::OK => {
+                let error = self.unusable(Failure::ReplyTooLarge { len, limit: self.config.max_frame_len });
                 self.outcome(&accepted, header.zxid, Err(error));
             }
-            Some((Owner::Abandoned(_) | Owner::Unwatch, _)) => {}
-            Some((Owner::SetWatches(_) | Owner::Sasl | Owner::CloseSession, _)) | None => {
+            // A refusal needs no body, and what was given up none either.
+            Some(((Owner::Request(accepted), answered), header)) => {
+                self.on_reply(answered, accepted, header, body);
+            }
+            Some(((Owner::Abandoned(given_up), _), header)) => self.on_abandoned(given_up, header, body),
+            Some(((Owner::Unwatch, _), _)) => {}
+            Some(((Owner::SetWatches(_) | Owner::Sasl | Owner::CloseSession, _), _)) | None => {
                 self.disconnect(self.oversize(len));
             }
         }

@@ -1,8 +1,8 @@
-//! How many states there are, however many steps led to each.
+//! Which states were seen, each with the fewest steps that led to it so far.
 
 use core::hash::{BuildHasherDefault, Hasher};
 use std::{
-    collections::HashSet,
+    collections::{HashMap, hash_map::Entry},
     sync::{Mutex, PoisonError},
 };
 
@@ -11,18 +11,33 @@ use crate::world::World;
 /// States that were seen, by their fingerprints.
 #[derive(Debug)]
 pub(crate) struct Census {
-    parts: Vec<Mutex<HashSet<u64, BuildHasherDefault<Unchanged>>>>,
+    parts: Vec<Mutex<Part>>,
 }
+
+type Part = HashMap<u64, u8, BuildHasherDefault<Unchanged>>;
 
 impl Census {
     pub(crate) fn new() -> Self {
         Self { parts: (0..PARTS).map(|_| Mutex::default()).collect() }
     }
 
-    pub(crate) fn count(&self, world: &World) {
-        let fingerprint = world.fingerprint;
-        let part = &self.parts[fingerprint as usize % PARTS];
-        part.lock().unwrap_or_else(PoisonError::into_inner).insert(fingerprint);
+    /// Whether the state is worth looking at: it is new, or more steps are left from it than when it was seen last.
+    /// Otherwise all that can follow is seen already, or is going to be.
+    pub(crate) fn admits(&self, world: &World) -> bool {
+        let part = &self.parts[world.fingerprint as usize % PARTS];
+        match part.lock().unwrap_or_else(PoisonError::into_inner).entry(world.fingerprint) {
+            Entry::Vacant(unseen) => {
+                unseen.insert(world.steps);
+                true
+            }
+            Entry::Occupied(mut seen) => {
+                let is_nearer = world.steps < *seen.get();
+                if is_nearer {
+                    seen.insert(world.steps);
+                }
+                is_nearer
+            }
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

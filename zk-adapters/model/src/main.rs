@@ -52,10 +52,9 @@ fn search(setup: Setup, threads: usize) -> ExitCode {
     let checker =
         model.checker().threads(threads).finish_when(HasDiscoveries::AnyFailures).spawn_dfs().join();
     println!(
-        "{} unique states to depth {} ({} with their depths, {} steps) in {:.1} s",
+        "{} unique states to depth {} ({} visits) in {:.1} s",
         counts.states(),
         checker.max_depth() - 1,
-        checker.unique_state_count(),
         checker.state_count(),
         begin.elapsed().as_secs_f64()
     );
@@ -88,6 +87,6 @@ Searches through all that can happen to a session in so many steps.
   --auth            with an identity that goes before everything on each connection
   --read-only       with a session that accepts read-only servers
   --batches         each watch is armed again in a batch of its own
-  --heal-one-in N   from one in so many states all faults end and the session must recover; 0: never (16)
+  --heal-one-in N   from one in so many states all faults end and the session must recover; 0: never (32)
   --threads N       as many as the machine has
 ";

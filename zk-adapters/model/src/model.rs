@@ -47,7 +47,7 @@ impl Default for Setup {
             auth: false,
             read_only: false,
             batches: false,
-            heal_one_in: 16,
+            heal_one_in: 32,
             defect: None,
         }
     }
@@ -66,7 +66,7 @@ impl SessionModel {
         Self { setup, census: Arc::new(Census::new()) }
     }
 
-    /// How many different states were seen, however many steps led to each.
+    /// How many different states were seen.
     pub fn states(&self) -> usize {
         self.census.len()
     }
@@ -81,12 +81,15 @@ impl Model for SessionModel {
     }
 
     fn actions(&self, world: &World, acts: &mut Vec<Act>) {
-        self.census.count(world);
         world.acts(&self.setup, acts);
     }
 
     fn next_state(&self, world: &World, act: Act) -> Option<World> {
         Some(world.after(act))
+    }
+
+    fn within_boundary(&self, world: &World) -> bool {
+        self.census.admits(world)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
