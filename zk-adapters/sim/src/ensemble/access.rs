@@ -80,6 +80,10 @@ impl Identities {
 
     /// What is stored of an ACL that a request brings: `auth` entries become the connection's identities.
     pub(crate) fn fix(&self, acl: &Vector<Acl>, version: Version) -> Result<Vec<Acl>, ErrorCode> {
+        let is_old = version == Version::V3_4;
+        if is_old && acl.is_null() {
+            return Err(ErrorCode::MARSHALLING_ERROR);
+        }
         let mut given: Vec<Acl> = Vec::new();
         for entry in acl.iter().map(|entry| echo(&entry)) {
             if !is_among(&entry, &given)? {
@@ -91,6 +95,9 @@ impl Identities {
         }
         let mut stored = Vec::new();
         for entry in given {
+            if is_old {
+                not_null(&entry.id.scheme)?;
+            }
             if entry.id.scheme == "auth" {
                 stored.extend(self.expand(entry.perms)?);
             } else if is_valid(&entry.id, version)? {
@@ -200,6 +207,9 @@ struct Net {
 
 impl Net {
     fn parse(text: &str, version: Version) -> Option<Self> {
+        if text.contains('/') && version == Version::V3_4 {
+            return None;
+        }
         let (address, bits) =
             text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
         let bytes = if address.contains(':') && version >= Version::V3_9 {

@@ -155,6 +155,7 @@ impl Version {
             _ => return None,
         };
         Some(match CreateMode::from_flags(flags, 1) {
+            _ if self == Self::V3_4 => OpCode::CREATE,
             Some(CreateMode::Container) => OpCode::CREATE_CONTAINER,
             Some(mode) if mode.ttl().is_some() => OpCode::CREATE_TTL,
             _ if self >= Self::V3_9 && !matches!(op, Op::CreateTtl(_)) => op.op_code(),

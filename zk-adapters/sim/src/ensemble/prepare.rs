@@ -84,6 +84,10 @@ impl<'a> Preparation<'a> {
         if self.options.version >= Version::V3_9 {
             return multi.ops.iter().find_map(unreadable);
         }
+        let is_known = |op: &Op| matches!(op, Op::Create(_) | Op::Delete(_) | Op::SetData(_) | Op::Check(_));
+        if self.options.version == Version::V3_4 && !multi.ops.iter().all(is_known) {
+            return Some(Prepared::Txn(Txn::Error(ErrorCode::MARSHALLING_ERROR)));
+        }
         let has_path = |op: &Op| !op.clone().path_mut().is_null();
         (!multi.ops.iter().all(has_path)).then_some(Prepared::Failed { takes_zxid: true, has_body: true })
     }
@@ -99,7 +103,7 @@ impl<'a> Preparation<'a> {
                 Ok(Txn::SetData { path: txn.0, data: set.data.clone(), version: txn.1 })
             }
             Request::SetAcl(set) => {
-                let path = valid(&set.path)?;
+                let path = self.valid(&set.path)?;
                 let acl = self.identities.fix(&set.acl, self.options.version)?;
                 let record = self.record(&path)?;
                 self.identities.check(Perms::ADMIN, &record.acl)?;
@@ -156,7 +160,7 @@ impl<'a> Preparation<'a> {
                 Ok(Txn::SetData { path, data: set.data.clone(), version })
             }
             Op::Check(check) => {
-                let path = valid(&check.path)?;
+                let path = self.valid(&check.path)?;
                 let record = self.record(&path)?;
                 self.identities.check(Perms::READ, &record.acl)?;
                 next_version(record.version, check.version)?;
@@ -171,7 +175,8 @@ impl<'a> Preparation<'a> {
     }
 
     fn create(&mut self, op: OpCode, create: &CreateRequest, ttl: Option<i64>) -> Result<Txn, ErrorCode> {
-        let mode = self.mode(create.flags, ttl)?;
+        let is_old = self.options.version == Version::V3_4;
+        let checked = if is_old { None } else { Some(self.mode(create.flags, ttl)?) };
         let given = path_of(&create.path)?;
         let (parent_path, _) =
             split(&given).filter(|_| !given.contains('\0')).ok_or(ErrorCode::BAD_ARGUMENTS)?;
@@ -179,8 +184,9 @@ impl<'a> Preparation<'a> {
         let acl = self.identities.fix(&create.acl, self.options.version)?;
         let mut parent = self.record(&parent_path)?;
         self.identities.check(Perms::CREATE, &parent.acl)?;
+        let mode = checked.map_or_else(|| self.mode(create.flags, ttl), Ok)?;
         let path = if mode.is_sequential() { format!("{given}{:010}", parent.creates) } else { given };
-        validate_path(&path).map_err(|_| ErrorCode::BAD_ARGUMENTS)?;
+        self.validate(&path)?;
         if self.record(&path).is_ok() {
             return Err(ErrorCode::NODE_EXISTS);
         }
@@ -219,6 +225,9 @@ impl<'a> Preparation<'a> {
     /// The mode of a create, and whether its time to live fits.
     fn mode(&self, flags: i32, ttl: Option<i64>) -> Result<CreateMode, ErrorCode> {
         let mode = CreateMode::from_flags(flags, ttl.unwrap_or(-1)).ok_or(ErrorCode::BAD_ARGUMENTS)?;
+        if self.options.version == Version::V3_4 && flags > CreateMode::EphemeralSequential.flags() {
+            return Err(ErrorCode::BAD_ARGUMENTS);
+        }
         match mode.ttl() {
             Some(_) if !self.options.extended_types => Err(ErrorCode::UNIMPLEMENTED),
             Some(ttl) if !CreateMode::TTL_MS.contains(&ttl) => Err(ErrorCode::BAD_ARGUMENTS),
@@ -229,10 +238,15 @@ impl<'a> Preparation<'a> {
 
     fn delete(&mut self, path: &Ustring, version: i32) -> Result<Txn, ErrorCode> {
         let path = path_of(path)?;
-        let special = ["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"];
-        let parts = split(&path).filter(|_| !path.contains('\0') && !special.contains(&path.as_str()));
+        let is_old = self.options.version == Version::V3_4;
+        let special = ["/", "/zookeeper", "/zookeeper/quota"].contains(&path.as_str())
+            || (path == "/zookeeper/config" && !is_old);
+        let parts = split(&path).filter(|_| !path.contains('\0') && !special);
         let parent_path = parts.ok_or(ErrorCode::BAD_ARGUMENTS)?.0.to_owned();
         let mut parent = self.record(&parent_path)?;
+        if is_old {
+            self.record(&path)?;
+        }
         self.identities.check(Perms::DELETE, &parent.acl)?;
         let record = self.record(&path)?;
         next_version(record.version, version)?;
@@ -246,13 +260,29 @@ impl<'a> Preparation<'a> {
     }
 
     fn set_data(&mut self, path: &Ustring, version: i32) -> Result<(String, i32), ErrorCode> {
-        let path = valid(path)?;
+        let path = self.valid(path)?;
         let mut record = self.record(&path)?;
         self.identities.check(Perms::WRITE, &record.acl)?;
         record.version = next_version(record.version, version)?;
         let version = record.version;
         self.changed.insert(path.clone(), Some(record));
         Ok((path, version))
+    }
+
+    fn valid(&self, path: &Ustring) -> Result<String, ErrorCode> {
+        let path = path_of(path).map_err(|_| ErrorCode::BAD_ARGUMENTS)?;
+        self.validate(&path)?;
+        Ok(path)
+    }
+
+    /// 3.4 took the ends of the ranges of characters that it refuses.
+    fn validate(&self, path: &str) -> Result<(), ErrorCode> {
+        let outcome = if self.options.version == Version::V3_4 {
+            validate_path(&path.replace(ENDS_OF_RANGES, "x"))
+        } else {
+            validate_path(path)
+        };
+        outcome.map_err(|_| ErrorCode::BAD_ARGUMENTS)
     }
 
     fn record(&self, path: &str) -> Result<Record, ErrorCode> {
@@ -303,15 +333,11 @@ fn path_of(path: &Ustring) -> Result<String, ErrorCode> {
     Ok(text::read(path).into_owned())
 }
 
-fn valid(path: &Ustring) -> Result<String, ErrorCode> {
-    let path = path_of(path).map_err(|_| ErrorCode::BAD_ARGUMENTS)?;
-    validate_path(&path).map_err(|_| ErrorCode::BAD_ARGUMENTS)?;
-    Ok(path)
-}
-
 fn next_version(current: i32, expected: i32) -> Result<i32, ErrorCode> {
     if expected != -1 && expected != current {
         return Err(ErrorCode::BAD_VERSION);
     }
     Ok(current.wrapping_add(1))
 }
+
+const ENDS_OF_RANGES: [char; 6] = ['\u{1F}', '\u{7F}', '\u{9F}', '\u{F8FF}', '\u{FFF0}', '\u{FFFF}'];
