@@ -108,7 +108,7 @@ pub use connect_string::{ConnectString, ConnectStringError, DEFAULT_PORT, Server
 pub use create_mode::{CreateMode, TtlError};
 pub use data::{Acl, ClientInfo, Id, Stat};
 pub use error::{DecodeError, DecodeErrorKind};
-pub use frame::{Frame, FrameDecoder, FrameError};
+pub use frame::{Frame, FrameDecoder, FrameError, Frames};
 pub use jute::{Field, Jute, Reader, Record};
 pub use multi::{Multi, MultiResponse, Op, OpResult};
 pub use numbers::{

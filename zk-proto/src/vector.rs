@@ -3,6 +3,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::marker::PhantomData;
+use core::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -76,13 +77,26 @@ impl Vector<Ustring> {
 
     /// The bytes of each string, borrowed; none for a null.
     pub fn iter_bytes(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        let mut input = Reader::new(&self.wire);
-        (0..self.len()).map(move |_| input.borrow_buffer().expect(CHECKED))
+        self.places().map(|place| self.wire.get(place).unwrap_or_default())
     }
 
     /// The text of each string as [`Ustring::to_str`] gives it, borrowed where it is UTF-8.
     pub fn iter_str(&self) -> impl ExactSizeIterator<Item = Cow<'_, str>> {
-        self.iter_bytes().map(text_of)
+        // The lengths between ordinary names are text too, to a decoder: so one look at the whole tells of each.
+        let text = core::str::from_utf8(&self.wire).ok();
+        self.places().map(move |place| match text.and_then(|text| text.get(place.clone())) {
+            Some(name) => Cow::Borrowed(name),
+            None => text_of(self.wire.get(place).unwrap_or_default()),
+        })
+    }
+
+    /// Where in the wire form the bytes of each string lie.
+    fn places(&self) -> impl ExactSizeIterator<Item = Range<usize>> {
+        let mut input = Reader::new(&self.wire);
+        (0..self.len()).map(move |_| {
+            let len = input.bytes().expect(CHECKED).unwrap_or_default().len();
+            input.position() - len..input.position()
+        })
     }
 }
 
@@ -230,3 +244,22 @@ impl<T: Jute> Iterator for Iter<'_, T> {
 impl<T: Jute> ExactSizeIterator for Iter<'_, T> {}
 
 const CHECKED: &str = "every element was checked when the vector was decoded, or was encoded here";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_told_one_by_one_whatever_the_lengths_between_them_look_like() {
+        let long = "n".repeat(0x80);
+        let names = ["", "a", "\u{e9}t\u{e9}", &long, "\u{1F600}", &"x".repeat(0xC3A9), "z"];
+        assert!(Vector::from_strs(names).iter_str().eq(names));
+        // Together the halves are text, and each for itself isn't.
+        let halves: Vec<_> =
+            [&b"a\xC3"[..], b"\xA9b", b"c"].map(|half| Ustring::from_bytes(half.to_vec().into())).into();
+        let expected = halves.iter().map(Ustring::to_str);
+        assert!(Vector::from(halves.clone()).iter_str().eq(expected));
+        let nulls = Vector::from([Ustring::NULL, Ustring::from("x")]);
+        assert!(nulls.iter_str().eq(["", "x"]) && nulls.iter_bytes().eq([&b""[..], b"x"]));
+    }
+}

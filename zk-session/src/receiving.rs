@@ -4,13 +4,13 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use zk_proto::{
-    ConnectResponse, Create2Response, CreateResponse, ErrorCode, Frame, Jute as _, OpCode, Reader,
+    ConnectResponse, Create2Response, CreateResponse, ErrorCode, Frame, Frames, Jute as _, OpCode, Reader,
     ReplyHeader, Request, Response, SessionId, WatcherEvent, Zxid,
 };
 
 use crate::{
-    Delivery, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, RequestError, Session, State,
-    Timer, WatchEndReason,
+    ConnectionId, Delivery, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, RequestError,
+    Session, State, Timer, WatchEndReason,
     action::WatchEvent,
     admission,
     connection::{Answered, Growth, Owner},
@@ -33,18 +33,32 @@ impl Session {
         }
         let mut came_whole = false;
         loop {
-            let Some(connection) = &mut self.connection else { return };
-            if connection.id != current {
+            let Some(connection) = self.connection.as_mut().filter(|connection| connection.id == current)
+            else {
                 return;
-            }
-            match connection.decoder.next() {
-                Ok(Some(frame)) => self.on_frame(frame),
-                Ok(None) => break,
-                Err(error) => return self.disconnect(DisconnectReason::BadFrame(error)),
+            };
+            if let Some(frames) = connection.decoder.next_all() {
+                self.on_frames(current, frames);
+            } else {
+                match connection.decoder.next() {
+                    Ok(Some(Frame::Whole(payload))) => self.on_payload(Reader::new(&payload)),
+                    Ok(Some(Frame::Oversize { header, len })) => self.on_oversize(&header, len),
+                    Ok(None) => break,
+                    Err(error) => return self.disconnect(DisconnectReason::BadFrame(error)),
+                }
             }
             came_whole = true;
         }
         self.watch_growth(came_whole);
+    }
+
+    fn on_frames(&mut self, current: ConnectionId, mut frames: Frames) {
+        while let Some(reader) = frames.next() {
+            self.on_payload(reader);
+            if !self.is_current(current) {
+                return;
+            }
+        }
     }
 
     /// A frame under way must keep growing: from when it began, or the last one ended.
@@ -61,23 +75,10 @@ impl Session {
         }
     }
 
-    fn on_frame(&mut self, frame: Frame) {
-        match (frame, self.state) {
-            (Frame::Whole(payload), State::Associating) => self.on_connect_response(&payload),
-            (Frame::Whole(payload), _) => self.on_message(&payload),
-            (Frame::Oversize { header, len }, State::Connected | State::ConnectedReadOnly) => {
-                self.on_oversize(&header, len);
-            }
-            (Frame::Oversize { len, .. }, _) => self.disconnect(self.oversize(len)),
+    fn on_payload(&mut self, mut reader: Reader<'_>) {
+        if self.state == State::Associating {
+            return self.on_connect_response(&mut reader);
         }
-    }
-
-    fn oversize(&self, len: usize) -> DisconnectReason {
-        DisconnectReason::OversizeFrame { len, limit: self.config.max_frame_len }
-    }
-
-    fn on_message(&mut self, payload: &Bytes) {
-        let mut reader = Reader::new(payload);
         let header = match ReplyHeader::decode(&mut reader) {
             Ok(header) => header,
             Err(error) => return self.disconnect(DisconnectReason::MalformedFrame(error)),
@@ -90,8 +91,15 @@ impl Session {
         }
     }
 
+    fn oversize(&self, len: usize) -> DisconnectReason {
+        DisconnectReason::OversizeFrame { len, limit: self.config.max_frame_len }
+    }
+
     /// A longer frame than is accepted: it fails the request that it answers, and is skipped.
     fn on_oversize(&mut self, header: &Bytes, len: usize) {
+        if !self.state.is_connected() {
+            return self.disconnect(self.oversize(len));
+        }
         let header = ReplyHeader::decode(&mut Reader::new(header));
         let answered = header.ok().and_then(|header| Some((self.take_answered(header)?.0, header)));
         match answered {
@@ -306,8 +314,8 @@ impl Session {
 
 /// The handshake.
 impl Session {
-    fn on_connect_response(&mut self, payload: &Bytes) {
-        let response = match ConnectResponse::decode(&mut Reader::new(payload)) {
+    fn on_connect_response(&mut self, reader: &mut Reader<'_>) {
+        let response = match ConnectResponse::decode(reader) {
             Ok(response) => response,
             Err(error) => return self.disconnect(DisconnectReason::BadConnectResponse(error)),
         };
