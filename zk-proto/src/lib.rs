@@ -115,7 +115,7 @@ pub use numbers::{
     AddWatchMode, ErrorCode, EventType, KeeperState, OpCode, Perms, SessionId, WatcherType, Zxid,
 };
 pub use op::{Request, Response, encode_event_frame, encode_reply_frame};
-pub use path::{PathError, PathErrorKind, validate_create_path, validate_path};
+pub use path::{PathError, PathErrorKind, is_ordinary_path, validate_create_path, validate_path};
 pub use proto::{
     AddWatchRequest, AuthPacket, CheckVersionRequest, CheckWatchesRequest, Create2Response, CreateRequest,
     CreateResponse, CreateTtlRequest, DeleteRequest, ErrorResponse, ExistsRequest, ExistsResponse,

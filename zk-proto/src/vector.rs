@@ -16,32 +16,42 @@ use crate::{DecodeError, Jute, Reader, Ustring, Value};
 /// Decoding checks every element but keeps only the slice of the payload that they occupy; they are
 /// decoded while iterating. So decoding allocates nothing, however many there are.
 pub struct Vector<T> {
-    /// The count of elements, `None` for null.
-    count: Option<u32>,
+    /// The count of elements, -1 for null, and the elements.
     wire: Bytes,
     element: PhantomData<fn() -> T>,
 }
 
 impl<T: Jute> Vector<T> {
     /// The null vector, count -1 on the wire. It differs from the empty vector.
-    pub const NULL: Self = Self { count: None, wire: Bytes::new(), element: PhantomData };
+    pub const NULL: Self = Self::from_static_wire(&[0xFF; COUNT_LEN]);
 
     /// The vector without elements.
-    pub const EMPTY: Self = Self::from_static_wire(0, &[]);
+    pub const EMPTY: Self = Self::from_static_wire(&[0; COUNT_LEN]);
 
-    /// Refers to encoded elements that live forever; they must be sound.
-    pub(crate) const fn from_static_wire(count: u32, wire: &'static [u8]) -> Self {
-        Self { count: Some(count), wire: Bytes::from_static(wire), element: PhantomData }
+    /// Refers to an encoding that lives forever; it must be sound.
+    pub(crate) const fn from_static_wire(wire: &'static [u8]) -> Self {
+        Self { wire: Bytes::from_static(wire), element: PhantomData }
     }
 
     /// Whether this is null.
     pub fn is_null(&self) -> bool {
-        self.count.is_none()
+        self.count() == NULL
     }
 
     /// The number of elements; 0 for null.
     pub fn len(&self) -> usize {
-        self.count.unwrap_or(0) as usize
+        usize::try_from(self.count()).unwrap_or(0)
+    }
+
+    fn count(&self) -> i32 {
+        self.wire.first_chunk().map_or(NULL, |count| i32::from_be_bytes(*count))
+    }
+
+    /// The elements' encodings, one after the other.
+    fn elements(&self) -> Reader<'_> {
+        let mut input = Reader::new(&self.wire);
+        input.int().expect("a vector begins with its count");
+        input
     }
 
     /// Whether there are no elements: for null and for the empty vector.
@@ -51,7 +61,7 @@ impl<T: Jute> Vector<T> {
 
     /// Decodes the elements one after the other.
     pub fn iter(&self) -> Iter<'_, T> {
-        Iter { input: Reader::new(&self.wire), left: self.len(), element: PhantomData }
+        Iter { input: self.elements(), left: self.len(), element: PhantomData }
     }
 
     /// The elements, none for null.
@@ -63,7 +73,7 @@ impl<T: Jute> Vector<T> {
 impl Vector<Ustring> {
     /// Encodes the texts.
     pub fn from_strs(texts: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
-        let mut wire = BytesMut::new();
+        let mut wire = BytesMut::zeroed(COUNT_LEN);
         let mut count = 0;
         for text in texts {
             let text = text.as_ref().as_bytes();
@@ -72,7 +82,7 @@ impl Vector<Ustring> {
             wire.put_slice(text);
             count += 1;
         }
-        Self::from_wire(count, wire.freeze())
+        Self::counted(count, wire)
     }
 
     /// The bytes of each string, borrowed; none for a null.
@@ -92,7 +102,7 @@ impl Vector<Ustring> {
 
     /// Where in the wire form the bytes of each string lie.
     fn places(&self) -> impl ExactSizeIterator<Item = Range<usize>> {
-        let mut input = Reader::new(&self.wire);
+        let mut input = self.elements();
         (0..self.len()).map(move |_| {
             let len = input.bytes().expect(CHECKED).unwrap_or_default().len();
             input.position() - len..input.position()
@@ -101,30 +111,34 @@ impl Vector<Ustring> {
 }
 
 impl<T> Vector<T> {
-    fn from_wire(count: usize, wire: Bytes) -> Self {
-        let count = i32::try_from(count).expect("jute has counts of 31 bits").unsigned_abs();
-        Self { count: Some(count), wire, element: PhantomData }
+    /// Writes the count to the place that was left for it.
+    fn counted(count: usize, mut wire: BytesMut) -> Self {
+        let count = i32::try_from(count).expect("jute has counts of 31 bits");
+        wire[..COUNT_LEN].copy_from_slice(&count.to_be_bytes());
+        Self { wire: wire.freeze(), element: PhantomData }
     }
 }
 
 impl<T: Jute> FromIterator<T> for Vector<T> {
     fn from_iter<I: IntoIterator<Item = T>>(elements: I) -> Self {
-        let mut wire = BytesMut::new();
+        let mut wire = BytesMut::zeroed(COUNT_LEN);
         let mut count = 0;
         for element in elements {
             wire.reserve(element.encoded_len());
             element.encode(&mut wire);
             count += 1;
         }
-        Self::from_wire(count, wire.freeze())
+        Self::counted(count, wire)
     }
 }
 
 impl<T: Jute> From<&[T]> for Vector<T> {
     fn from(elements: &[T]) -> Self {
-        let mut wire = BytesMut::with_capacity(elements.iter().map(Jute::encoded_len).sum());
+        let len = elements.iter().map(Jute::encoded_len).sum::<usize>();
+        let mut wire = BytesMut::with_capacity(COUNT_LEN + len);
+        put_length(&mut wire, elements.len());
         elements.iter().for_each(|element| element.encode(&mut wire));
-        Self::from_wire(elements.len(), wire.freeze())
+        Self { wire: wire.freeze(), element: PhantomData }
     }
 }
 
@@ -142,13 +156,13 @@ impl<T: Jute, const N: usize> From<[T; N]> for Vector<T> {
 
 impl<T> Clone for Vector<T> {
     fn clone(&self) -> Self {
-        Self { count: self.count, wire: self.wire.clone(), element: PhantomData }
+        Self { wire: self.wire.clone(), element: PhantomData }
     }
 }
 
 impl<T> PartialEq for Vector<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.count == other.count && self.wire == other.wire
+        self.wire == other.wire
     }
 }
 
@@ -156,7 +170,6 @@ impl<T> Eq for Vector<T> {}
 
 impl<T> Hash for Vector<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.count.hash(state);
         self.wire.hash(state);
     }
 }
@@ -187,27 +200,18 @@ impl<T: Jute> Jute for Vector<T> {
 
     #[inline]
     fn encode(&self, out: &mut BytesMut) {
-        match self.count {
-            None => out.put_i32(NULL),
-            Some(count) => {
-                out.put_u32(count);
-                out.put_slice(&self.wire);
-            }
-        }
+        out.put_slice(&self.wire);
     }
 
     #[inline]
     fn encoded_len(&self) -> usize {
-        4 + self.wire.len()
+        self.wire.len()
     }
 
     fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let Some(count) = input.count(T::MIN_LEN)? else { return Ok(Self::NULL) };
         let start = input.position();
-        for _ in 0..count {
-            T::skip(input)?;
-        }
-        Ok(Self::from_wire(count, input.since(start)))
+        Self::skip(input)?;
+        Ok(Self { wire: input.since(start), element: PhantomData })
     }
 
     fn skip(input: &mut Reader<'_>) -> Result<(), DecodeError> {
@@ -243,6 +247,8 @@ impl<T: Jute> Iterator for Iter<'_, T> {
 
 impl<T: Jute> ExactSizeIterator for Iter<'_, T> {}
 
+/// The bytes of a vector's count.
+const COUNT_LEN: usize = 4;
 const CHECKED: &str = "every element was checked when the vector was decoded, or was encoded here";
 
 #[cfg(test)]

@@ -296,14 +296,17 @@ impl Connection {
 
     /// Takes out the frame that a reply answers: the oldest, or a later one that a server may refuse ahead of
     /// its turn. None if the reply fits nothing.
+    #[inline]
     pub(crate) fn answered(&mut self, xid: i32, err: ErrorCode) -> Option<(InFlight, Answered)> {
-        let front = self.in_flight.front()?;
-        if front.start >= self.window.handed_out {
-            return None;
+        let handed_out = self.window.handed_out;
+        match self.in_flight.pop_front_if(|oldest| oldest.xid == xid && oldest.start < handed_out) {
+            Some(oldest) => Some((oldest, Answered::Oldest)),
+            None => self.answered_early(xid, err),
         }
-        if front.xid == xid {
-            return self.in_flight.pop_front().map(|frame| (frame, Answered::Oldest));
-        }
+    }
+
+    #[cold]
+    fn answered_early(&mut self, xid: i32, err: ErrorCode) -> Option<(InFlight, Answered)> {
         if !REFUSED_EARLY.contains(&err) {
             return None;
         }

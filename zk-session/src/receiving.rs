@@ -4,8 +4,8 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use zk_proto::{
-    ConnectResponse, Create2Response, CreateResponse, ErrorCode, Frame, Frames, Jute as _, OpCode, Reader,
-    ReplyHeader, Request, Response, SessionId, WatcherEvent, Zxid,
+    ConnectResponse, Create2Response, CreateResponse, ErrorCode, Frame, Frames, Jute as _, MultiResponse,
+    OpCode, Reader, ReplyHeader, Request, Response, SessionId, WatcherEvent, Zxid,
 };
 
 use crate::{
@@ -135,6 +135,7 @@ impl Session {
     }
 
     /// Matches a reply to the frame that it answers; notes its zxid, and that the server has heard of us.
+    #[inline]
     fn take_answered(&mut self, header: ReplyHeader) -> Option<(Owner, Answered)> {
         let (frame, answered) = self.connection.as_mut()?.answered(header.xid, header.err)?;
         if !matches!(frame.owner, Owner::Sasl) {
@@ -146,7 +147,9 @@ impl Session {
 
     fn on_answer(&mut self, header: ReplyHeader, reader: &mut Reader<'_>) {
         match self.take_answered(header) {
-            Some((Owner::Request(accepted), answered)) => self.on_reply(answered, accepted, header, reader),
+            Some((Owner::Request(mut accepted), answered)) => {
+                self.on_reply(answered, &mut accepted, header, reader);
+            }
             Some((Owner::Unwatch, _)) => {}
             Some((Owner::Abandoned(given_up), _)) => self.on_abandoned(given_up, header, reader),
             Some((Owner::SetWatches(batch), _)) => self.on_watches_set(&batch, header.err),
@@ -162,19 +165,19 @@ impl Session {
     fn on_reply(
         &mut self,
         answered: Answered,
-        accepted: Accepted,
+        accepted: &mut Accepted,
         header: ReplyHeader,
         reader: &mut Reader<'_>,
     ) {
-        let is_unknown = self.learn(accepted.op, &header);
-        let is_oldest = answered == Answered::Oldest;
-        let kept = if is_unknown { self.fall_back(accepted, is_oldest) } else { Some(accepted) };
-        let Some(mut accepted) = kept else { return };
-        let result = self.result_of(&accepted, header, reader);
+        if self.learn(accepted.op, &header) && self.fall_back(accepted, answered == Answered::Oldest) {
+            return;
+        }
+        self.settle(accepted);
+        let result = self.result_of(accepted, header, reader);
         let is_answer = !matches!(result, Err(RequestError::Failed { .. }));
-        self.outcome(&accepted, header.zxid, result);
+        self.tell(accepted.id, header.zxid, result);
         if let Some(request) = accepted.retained.take().filter(|_| is_answer) {
-            self.note_watches(&accepted, &request, header);
+            self.note_watches(accepted, &request, header);
         }
     }
 
@@ -196,6 +199,7 @@ impl Session {
         }
     }
 
+    #[inline]
     fn result_of(
         &mut self,
         accepted: &Accepted,
@@ -205,23 +209,30 @@ impl Session {
         if header.err != ErrorCode::OK {
             return Err(self.refusal(header.err));
         }
-        let mut response = match Response::decode(accepted.op, reader) {
-            Ok(response) => response,
-            Err(error) => return Err(self.unusable(Failure::MalformedReply { zxid: header.zxid, error })),
-        };
-        self.chroot.undo(&mut response);
-        if let Response::Multi(multi) | Response::MultiRead(multi) = &mut response {
-            let (results, ops) = (multi.results.len(), accepted.ops);
-            if results != ops {
-                return Err(self.unusable(Failure::WrongResultCount { results, ops }));
-            }
-            if let Some(code) = multi.first_error().filter(|_| accepted.op == OpCode::MULTI) {
-                self.stats.refused += 1;
-                let results = core::mem::take(&mut multi.results);
-                return Err(RequestError::Refused { code, results });
+        let decoded = Response::decode(accepted.op, reader);
+        let mut result =
+            decoded.map_err(|error| self.unusable(Failure::MalformedReply { zxid: header.zxid, error }));
+        if let Ok(response) = &mut result {
+            self.chroot.undo(response);
+            if let Response::Multi(multi) | Response::MultiRead(multi) = response {
+                self.check_results(accepted, multi)?;
             }
         }
-        Ok(response)
+        result
+    }
+
+    fn check_results(&mut self, accepted: &Accepted, multi: &mut MultiResponse) -> Result<(), RequestError> {
+        let (results, ops) = (multi.results.len(), accepted.ops as usize);
+        if results != ops {
+            return Err(self.unusable(Failure::WrongResultCount { results, ops }));
+        }
+        match multi.first_error().filter(|_| accepted.op == OpCode::MULTI) {
+            None => Ok(()),
+            Some(code) => {
+                self.stats.refused += 1;
+                Err(RequestError::Refused { code, results: core::mem::take(&mut multi.results) })
+            }
+        }
     }
 
     /// A request that was given up is answered. Nobody waits for it, but it may have removed watches, left one,

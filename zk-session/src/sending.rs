@@ -134,6 +134,7 @@ impl Session {
         self.connection.as_ref().is_some_and(|current| current.id == connection)
     }
 
+    #[inline]
     pub(crate) fn emit(&mut self, event: Event) {
         self.actions.push_back(Action::Emit(event));
     }

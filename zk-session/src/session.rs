@@ -304,11 +304,12 @@ impl Session {
         self.admit(&request)?;
         self.admit_epoch(options.epoch)?;
         self.chroot.apply_checked(&mut request);
-        self.admit_size(&request, options.retry)?;
+        let len = requests::frame_len(&request);
+        self.admit_size(len, options.retry)?;
         let id = self.accept();
         let asks_for_watch = admission::asks_for_watch(&request);
         self.watches_asked_for += usize::from(asks_for_watch);
-        self.retryable.count(options.retry, requests::frame_len(&request));
+        self.retryable.count(options.retry, len);
         let accepted = Accepted {
             id,
             op: request.op_code(),
@@ -316,14 +317,14 @@ impl Session {
             retry: options.retry,
             asks_for_watch,
             ops: admission::ops(&request),
-            len: requests::frame_len(&request),
+            len: len as u32, // of 31 bits, and the prefix
             was_sent: false,
             is_covered: false,
             creates_ephemeral: admission::creates_ephemeral(&request),
             retained: None,
         };
-        let op = request.op_code();
-        self.enqueue(accepted, request);
+        let op = accepted.op;
+        self.enqueue(accepted, &mut request);
         self.fail_if_unsupported(id, op);
         if let Some(deadline) = options.deadline {
             self.deadlines.insert((deadline, id));
@@ -411,7 +412,7 @@ impl Session {
 
     /// When [`handle_timeout`](Self::handle_timeout) is due; none if nothing is scheduled.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.next_timer().map(|(_, due)| due)
+        self.timers.first()
     }
 }
 

@@ -54,23 +54,47 @@ impl Timer {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Timers {
     due: [Option<Instant>; Timer::COUNT],
+    /// The earliest of them.
+    first: Option<Instant>,
 }
 
 impl Timers {
     pub(crate) fn set(&mut self, timer: Timer, due: Instant) {
-        self.due[timer as usize] = Some(due);
+        let before = self.due[timer as usize].replace(due);
+        if self.first.is_none_or(|first| due <= first) {
+            self.first = Some(due);
+        } else if before == self.first {
+            self.find_first();
+        }
     }
 
     pub(crate) fn stop(&mut self, timer: Timer) {
-        self.due[timer as usize] = None;
+        let before = self.due[timer as usize].take();
+        if before.is_some() && before == self.first {
+            self.find_first();
+        }
+    }
+
+    fn find_first(&mut self) {
+        self.first = self.due.into_iter().flatten().min();
     }
 
     pub(crate) fn stop_all(&mut self) {
-        self.due = [None; Timer::COUNT];
+        *self = Self::default();
     }
 
     pub(crate) fn get(&self, timer: Timer) -> Option<Instant> {
         self.due[timer as usize]
+    }
+
+    /// When the first timer is due.
+    pub(crate) fn first(&self) -> Option<Instant> {
+        self.first
+    }
+
+    /// Whether any timer is due.
+    pub(crate) fn are_due(&self, now: Instant) -> bool {
+        self.first.is_some_and(|first| first <= now)
     }
 
     pub(crate) fn is_due(&self, timer: Timer, now: Instant) -> bool {
@@ -79,7 +103,9 @@ impl Timers {
 
     /// The timer that is due first; of several, the one declared first.
     pub(crate) fn next(&self) -> Option<(Timer, Instant)> {
-        Timer::ALL.into_iter().filter_map(|timer| Some((timer, self.get(timer)?))).min_by_key(|&(_, due)| due)
+        let first = self.first?;
+        let timer = Timer::ALL.into_iter().find(|&timer| self.get(timer) == Some(first))?;
+        Some((timer, first))
     }
 }
 
@@ -101,7 +127,15 @@ mod tests {
         timers.set(Timer::Ping, Instant::from_millis(7));
         timers.set(Timer::Read, Instant::from_millis(5));
         assert_eq!(timers.next(), Some((Timer::Read, Instant::from_millis(5))));
+        timers.set(Timer::Connect, Instant::from_millis(5));
+        assert_eq!(timers.next(), Some((Timer::Connect, Instant::from_millis(5))));
+        timers.set(Timer::Connect, Instant::from_millis(9));
+        assert_eq!(timers.next(), Some((Timer::Read, Instant::from_millis(5))));
         timers.stop(Timer::Read);
         assert_eq!(timers.next(), Some((Timer::Ping, Instant::from_millis(7))));
+        assert!(timers.are_due(Instant::from_millis(7)) && !timers.are_due(Instant::from_millis(6)));
+        timers.stop(Timer::Connect);
+        timers.stop(Timer::Ping);
+        assert_eq!(timers.next(), None);
     }
 }

@@ -109,18 +109,18 @@ impl Session {
 
 /// Whether a server that has answered this operation is one that has removeWatches: 3.5 or later.
 pub(crate) fn proves_remove_watches(op: OpCode) -> bool {
-    const SINCE_3_5: [OpCode; 11] = [
-        OpCode::CREATE2,
-        OpCode::RECONFIG,
-        OpCode::CHECK_WATCHES,
-        OpCode::REMOVE_WATCHES,
-        OpCode::CREATE_CONTAINER,
-        OpCode::CREATE_TTL,
-        OpCode::MULTI_READ,
-        OpCode::GET_EPHEMERALS,
-        OpCode::GET_ALL_CHILDREN_NUMBER,
-        OpCode::ADD_WATCH,
-        OpCode::WHO_AM_I,
-    ];
-    SINCE_3_5.contains(&op)
+    matches!(
+        op,
+        OpCode::CREATE2
+            | OpCode::RECONFIG
+            | OpCode::CHECK_WATCHES
+            | OpCode::REMOVE_WATCHES
+            | OpCode::CREATE_CONTAINER
+            | OpCode::CREATE_TTL
+            | OpCode::MULTI_READ
+            | OpCode::GET_EPHEMERALS
+            | OpCode::GET_ALL_CHILDREN_NUMBER
+            | OpCode::ADD_WATCH
+            | OpCode::WHO_AM_I
+    )
 }
