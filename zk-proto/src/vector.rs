@@ -93,10 +93,14 @@ impl Vector<Ustring> {
     /// The text of each string as [`Ustring::to_str`] gives it, borrowed where it is UTF-8.
     pub fn iter_str(&self) -> impl ExactSizeIterator<Item = Cow<'_, str>> {
         // The lengths between ordinary names are text too, to a decoder: so one look at the whole tells of each.
-        let text = core::str::from_utf8(&self.wire).ok();
-        self.places().map(move |place| match text.and_then(|text| text.get(place.clone())) {
-            Some(name) => Cow::Borrowed(name),
-            None => text_of(self.wire.get(place).unwrap_or_default()),
+        let elements = self.wire.get(COUNT_LEN..).unwrap_or_default();
+        let text = core::str::from_utf8(elements).ok();
+        self.places().map(move |place| {
+            let place = place.start - COUNT_LEN..place.end - COUNT_LEN;
+            match text.and_then(|text| text.get(place.clone())) {
+                Some(name) => Cow::Borrowed(name),
+                None => text_of(elements.get(place).unwrap_or_default()),
+            }
         })
     }
 
@@ -265,6 +269,12 @@ mod tests {
             [&b"a\xC3"[..], b"\xA9b", b"c"].map(|half| Ustring::from_bytes(half.to_vec().into())).into();
         let expected = halves.iter().map(Ustring::to_str);
         assert!(Vector::from(halves.clone()).iter_str().eq(expected));
+        let many = (0..1000).map(|number| alloc::format!("n-{number}")).collect::<Vec<_>>();
+        let many_told = Vector::from_strs(&many);
+        assert!(
+            many_told.iter_str().eq(&many)
+                && many_told.iter_str().all(|name| matches!(name, Cow::Borrowed(_)))
+        );
         let nulls = Vector::from([Ustring::NULL, Ustring::from("x")]);
         assert!(nulls.iter_str().eq(["", "x"]) && nulls.iter_bytes().eq([&b""[..], b"x"]));
     }

@@ -1,7 +1,7 @@
 //! One connection: what it has heard, and what it has been given to send. It is dropped with the transport,
 //! so nothing of it can reach the next one.
 
-use alloc::{collections::VecDeque, vec::Vec};
+use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
 
 use bytes::{Bytes, BytesMut};
 use zk_proto::{ErrorCode, FrameDecoder, ReplyHeader, Request, ServerAddr, WatcherEvent, Zxid};
@@ -39,7 +39,8 @@ pub(crate) struct Connection {
     pub(crate) lacks_create2: bool,
     /// closeSession has been queued: nothing leaves after it.
     pub(crate) close_sent: bool,
-    pub(crate) rearm: Option<Rearm>,
+    /// In a box, for it is gone once all is armed.
+    pub(crate) rearm: Option<Box<Rearm>>,
     /// Events of persistent watches that came before their owners could be told of the gap.
     pub(crate) early_events: Vec<(Zxid, WatcherEvent, Fired)>,
     pub(crate) growth: Option<Growth>,
@@ -92,7 +93,7 @@ pub(crate) enum Owner {
     Request(Accepted),
     /// The request has had its outcome; its reply still takes its turn, and what it did is still to be noted.
     Abandoned(Accepted),
-    SetWatches(alloc::boxed::Box<Batch>),
+    SetWatches(Box<Batch>),
     CloseSession,
     Sasl,
     /// The server is told that nobody watches a path any more.

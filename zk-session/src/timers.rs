@@ -53,14 +53,24 @@ impl Timer {
 /// When each timer is due, if it is set.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Timers {
-    due: [Option<Instant>; Timer::COUNT],
+    due: [Instant; Timer::COUNT],
+    /// Which ones are set: a bit for each.
+    set: u16,
     /// The earliest of them.
     first: Option<Instant>,
 }
 
+impl Timer {
+    const fn bit(self) -> u16 {
+        1 << self as u16
+    }
+}
+
 impl Timers {
     pub(crate) fn set(&mut self, timer: Timer, due: Instant) {
-        let before = self.due[timer as usize].replace(due);
+        let before = self.get(timer);
+        self.set |= timer.bit();
+        self.due[timer as usize] = due;
         if self.first.is_none_or(|first| due <= first) {
             self.first = Some(due);
         } else if before == self.first {
@@ -69,14 +79,15 @@ impl Timers {
     }
 
     pub(crate) fn stop(&mut self, timer: Timer) {
-        let before = self.due[timer as usize].take();
+        let before = self.get(timer);
+        self.set &= !timer.bit();
         if before.is_some() && before == self.first {
             self.find_first();
         }
     }
 
     fn find_first(&mut self) {
-        self.first = self.due.into_iter().flatten().min();
+        self.first = Timer::ALL.into_iter().filter_map(|timer| self.get(timer)).min();
     }
 
     pub(crate) fn stop_all(&mut self) {
@@ -84,7 +95,7 @@ impl Timers {
     }
 
     pub(crate) fn get(&self, timer: Timer) -> Option<Instant> {
-        self.due[timer as usize]
+        (self.set & timer.bit() != 0).then_some(self.due[timer as usize])
     }
 
     /// When the first timer is due.

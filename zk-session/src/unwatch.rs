@@ -1,5 +1,7 @@
 //! Giving up watches, at the servers too where they need to know.
 
+use alloc::boxed::Box;
+
 use zk_proto::{OpCode, RemoveWatchesRequest, Request, Ustring, WatcherType, Zxid};
 
 use crate::{Event, RequestId, Session, WatchEndReason, connection::Owner, rearm::Rearm, watches::WatchKind};
@@ -102,7 +104,7 @@ impl Session {
         let Some(connection) = &mut self.connection else { return };
         match &mut connection.rearm {
             Some(rearm) => rearm.also(&self.watches),
-            None => connection.rearm = Some(Rearm::new(&self.watches)),
+            None => connection.rearm = Some(Box::new(Rearm::new(&self.watches))),
         }
     }
 }

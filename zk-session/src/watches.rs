@@ -90,6 +90,8 @@ impl Arming {
 pub(crate) struct Watches {
     pub(crate) by_key: BTreeMap<Key, Arming>,
     by_owner: BTreeMap<RequestId, (Ustring, WatchKind)>,
+    /// Recursive ones count too.
+    persistent: usize,
     pub(crate) recursive: usize,
     /// No ancestor with a longer path is worth looking up.
     longest_recursive: usize,
@@ -121,6 +123,7 @@ impl Watches {
     }
 
     fn insert(&mut self, path: Ustring, kind: WatchKind, owner: RequestId, arming: Arming) {
+        self.persistent += usize::from(kind.is_persistent());
         if kind == WatchKind::PersistentRecursive {
             self.recursive += 1;
             self.longest_recursive = self.longest_recursive.max(path.len());
@@ -132,6 +135,7 @@ impl Watches {
     /// Forgets the watch that this request set, and tells its path.
     pub(crate) fn remove(&mut self, owner: RequestId) -> Option<Ustring> {
         let (path, kind) = self.by_owner.remove(&owner)?;
+        self.persistent -= usize::from(kind.is_persistent());
         self.recursive -= usize::from(kind == WatchKind::PersistentRecursive);
         self.by_key.remove(&(path.clone(), kind, owner));
         Some(path)
@@ -175,7 +179,7 @@ impl Watches {
 
     /// Whether a persistent watch at this path hears all that a one-time watch of this kind would.
     pub(crate) fn cover(&self, path: &Ustring, one_time: WatchKind) -> bool {
-        self.at(path).any(|(key, _)| key.1.covers(one_time))
+        self.persistent > 0 && self.at(path).any(|(key, _)| key.1.covers(one_time))
     }
 
     /// Who watches this path in a way that removeWatches of this type means, in the order of registration.
@@ -245,8 +249,7 @@ impl Watches {
 
     fn at(&self, path: &Ustring) -> impl Iterator<Item = (&Key, &Arming)> {
         let first = (path.clone(), WatchKind::FIRST, RequestId(0));
-        let last = (path.clone(), WatchKind::LAST, RequestId(u64::MAX));
-        self.by_key.range(first..=last)
+        self.by_key.range(first..).take_while(move |(key, _)| key.0 == *path)
     }
 }
 
