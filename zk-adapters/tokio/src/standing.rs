@@ -44,7 +44,7 @@ pub struct StandingWatch {
 }
 
 impl StandingWatch {
-    /// Waits for the next thing that it tells. Up to 1,024 wait unread; then some are left out, and it says so.
+    /// Waits for the next thing that it tells. Up to 4,096 wait unread, more than one read brings; then some are left out, and it says so.
     ///
     /// Cancel safe: nothing is lost if the returned future is dropped.
     ///
@@ -199,4 +199,4 @@ impl Held {
     }
 }
 
-const MOST_UNREAD: usize = 1024;
+const MOST_UNREAD: usize = 4096;
