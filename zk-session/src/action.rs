@@ -190,7 +190,8 @@ pub enum Event {
         /// How it was found out.
         reason: ExpiredReason,
     },
-    /// A server refused to authenticate the session. Terminal, as in the Java client; the session itself lives
+    /// A server refused to authenticate the session, or an identity of the configuration is longer than
+    /// `Config::max_request_len`. Terminal, as in the Java client; the session itself, if there was one, lives
     /// on at the servers until its timeout has passed.
     AuthFailed {
         /// The auth scheme, or `sasl`.

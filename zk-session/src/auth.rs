@@ -2,7 +2,7 @@
 //! outcome (ZooKeeper's `addAuthInfo`).
 
 use alloc::{collections::VecDeque, string::String, vec::Vec};
-use core::fmt;
+use core::{fmt, ops::Range};
 
 use bytes::Bytes;
 use zk_proto::{AuthPacket, ErrorCode, ReplyHeader, Request, Response, Zxid};
@@ -59,6 +59,7 @@ struct Added {
 pub(crate) struct AuthSent {
     index: usize,
     pub(crate) start: u64,
+    pub(crate) end: u64,
     pub(crate) sent_at: Instant,
 }
 
@@ -112,10 +113,7 @@ impl Session {
     pub fn add_auth(&mut self, info: AuthInfo, now: Instant) -> Result<RequestId, SubmitError> {
         self.begin_input(now);
         self.admit_any()?;
-        let (len, limit) = (requests::payload_len(&info.packet()), self.config.max_request_len);
-        if len > limit {
-            return Err(SubmitError::TooLarge { len, limit });
-        }
+        self.admit_len(&info)?;
         let is_known = self.identities.added.iter().any(|added| added.info == info);
         if !is_known && self.identities.added.len() >= MAX_IDENTITIES {
             return Err(SubmitError::QueueFull {
@@ -138,6 +136,18 @@ impl Session {
         Ok(id)
     }
 
+    fn admit_len(&self, info: &AuthInfo) -> Result<(), SubmitError> {
+        let (len, limit) = (requests::payload_len(&info.packet()), self.config.max_request_len);
+        if len > limit { Err(SubmitError::TooLarge { len, limit }) } else { Ok(()) }
+    }
+
+    /// The scheme of an identity of the configuration that [`add_auth`](Self::add_auth) would refuse: servers would
+    /// hang up on it, on every connection.
+    pub(crate) fn identity_too_long(&self) -> Option<String> {
+        let refused = self.config.auth.iter().find(|info| self.admit_len(info).is_err());
+        refused.map(|info| info.scheme.clone())
+    }
+
     /// The priming's second step: all identities, in the order in which they were added.
     pub(crate) fn send_auths(&mut self) {
         for index in 0..self.identities.added.len() {
@@ -152,8 +162,8 @@ impl Session {
         let Some(connection) = self.connection.as_mut().filter(|connection| !connection.close_sent) else {
             return;
         };
-        let start = connection.push_uncounted(&packet, ReplyHeader::AUTH_XID);
-        connection.auths.push_back(AuthSent { index, start, sent_at: self.now });
+        let Range { start, end } = connection.push_uncounted(&packet, ReplyHeader::AUTH_XID);
+        connection.auths.push_back(AuthSent { index, start, end, sent_at: self.now });
     }
 
     /// Servers answer auth packets in order, ahead of requests.

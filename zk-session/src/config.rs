@@ -28,7 +28,8 @@ pub struct Config {
     pub read_only: bool,
     /// What becomes of the session when its connection is lost. Default: it is resumed on another server.
     pub on_loss: OnLoss,
-    /// Identities to tell to every server, in this order. Default: none.
+    /// Identities to tell to every server, in this order. Default: none. If one of them is longer than
+    /// `max_request_len`, the session ends before it begins, as [`State::AuthFailed`](crate::State::AuthFailed).
     pub auth: Vec<AuthInfo>,
     /// How to authenticate by SASL, before anything else on each connection. Default: not at all.
     pub sasl: Option<Sasl>,
@@ -167,5 +168,9 @@ pub enum Retry {
     #[default]
     Never,
     /// It is sent again on the next connection, if it only reads or can't have reached a server.
+    ///
+    /// Not for ever, lest a request that makes servers hang up costs the session one connection after another: it
+    /// ends, as with `Never`, once three connections in a row were lost on which it was sent and no request was
+    /// answered after that. What was never sent waits on.
     WhenSafe,
 }

@@ -2,6 +2,7 @@
 //! so nothing of it can reach the next one.
 
 use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
+use core::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use zk_proto::{ErrorCode, FrameDecoder, ReplyHeader, Request, ServerAddr, WatcherEvent, Zxid};
@@ -27,6 +28,8 @@ pub(crate) struct Connection {
     /// What is left of a long frame that is handed out in slices; it goes before everything.
     slices: Bytes,
     pub(crate) in_flight: VecDeque<InFlight>,
+    /// Requests that begin before this in the stream had been handed out when the server last answered one.
+    answered_to: u64,
     pub(crate) pings: Pings,
     /// When the ConnectRequest was handed out.
     pub(crate) connect_sent_at: Instant,
@@ -81,6 +84,8 @@ pub(crate) struct InFlight {
     pub(crate) xid: i32,
     /// Where its first byte lies in the stream of this connection.
     pub(crate) start: u64,
+    /// Where its last byte lies, and one further.
+    end: u64,
     /// The request itself, or the last one before it: never falls from one frame to the next.
     order: RequestId,
     pub(crate) sent_at: Instant,
@@ -169,6 +174,7 @@ impl Connection {
             control: BytesMut::new(),
             slices: Bytes::new(),
             in_flight: VecDeque::new(),
+            answered_to: 0,
             pings: Pings::default(),
             connect_sent_at: Instant::ZERO,
             stage: Stage::Handshake,
@@ -200,17 +206,22 @@ impl Connection {
     }
 
     /// Queues a session-owned frame that is answered out of turn; tells where it lies in the stream.
-    pub(crate) fn push_uncounted(&mut self, request: &Request, xid: i32) -> u64 {
-        let start = self.window.handed_out + (self.slices.len() + self.control.len()) as u64;
+    pub(crate) fn push_uncounted(&mut self, request: &Request, xid: i32) -> Range<u64> {
+        let start = self.queued_to();
         request.encode_frame(xid, &mut self.control);
-        start
+        start..self.queued_to()
+    }
+
+    /// Where the next session-owned frame begins in the stream.
+    fn queued_to(&self) -> u64 {
+        self.window.handed_out + (self.slices.len() + self.control.len()) as u64
     }
 
     /// Queues a session-owned request that is answered in its turn.
     pub(crate) fn push_control(&mut self, request: &Request, xid: i32, owner: Owner, now: Instant) {
-        let start = self.push_uncounted(request, xid);
+        let Range { start, end } = self.push_uncounted(request, xid);
         let order = self.in_flight.back().map_or(RequestId(0), |frame| frame.order);
-        self.in_flight.push_back(InFlight { xid, start, order, sent_at: now, owner });
+        self.in_flight.push_back(InFlight { xid, start, end, order, sent_at: now, owner });
     }
 
     /// Queues a ping, unless one waits already. Tells whether it may leave: not while nothing but SASL tokens may,
@@ -274,10 +285,12 @@ impl Connection {
             || xids.next(),
             |request, xid, offset| {
                 let start = base + offset as u64;
+                let end = start + request.len as u64;
                 let order = request.id;
                 in_flight.push_back(InFlight {
                     xid,
                     start,
+                    end,
                     order,
                     sent_at: now,
                     owner: Owner::Request(request),
@@ -296,24 +309,28 @@ impl Connection {
     }
 
     /// Takes out the frame that a reply answers: the oldest, or a later one that a server may refuse ahead of
-    /// its turn. None if the reply fits nothing.
+    /// its turn. None if the reply fits nothing that was handed out whole.
     #[inline]
     pub(crate) fn answered(&mut self, xid: i32, err: ErrorCode) -> Option<(InFlight, Answered)> {
         let handed_out = self.window.handed_out;
-        match self.in_flight.pop_front_if(|oldest| oldest.xid == xid && oldest.start < handed_out) {
-            Some(oldest) => Some((oldest, Answered::Oldest)),
-            None => self.answered_early(xid, err),
+        let is_it = |frame: &InFlight| frame.xid == xid && frame.end <= handed_out;
+        let (frame, answered) = match self.in_flight.pop_front_if(|oldest| is_it(oldest)) {
+            Some(oldest) => (oldest, Answered::Oldest),
+            None if REFUSED_EARLY.contains(&err) => {
+                let index = self.in_flight.iter().position(is_it)?;
+                (self.in_flight.remove(index)?, Answered::Early)
+            }
+            None => return None,
+        };
+        if matches!(frame.owner, Owner::Request(_) | Owner::Abandoned(_)) {
+            self.answered_to = handed_out;
         }
+        Some((frame, answered))
     }
 
-    #[cold]
-    fn answered_early(&mut self, xid: i32, err: ErrorCode) -> Option<(InFlight, Answered)> {
-        if !REFUSED_EARLY.contains(&err) {
-            return None;
-        }
-        let handed_out = self.window.handed_out;
-        let index = self.in_flight.iter().position(|frame| frame.xid == xid && frame.start < handed_out)?;
-        self.in_flight.remove(index).map(|frame| (frame, Answered::Early))
+    /// Whether the server has answered no request since this frame went out: it may be what ended the connection.
+    pub(crate) fn was_fruitless(&self, frame: &InFlight) -> bool {
+        self.answered_to <= frame.start
     }
 
     /// The request's owner entry, if it is in flight and has had no outcome.
@@ -323,10 +340,10 @@ impl Connection {
         matches!(owner, Owner::Request(request) if request.id == id).then_some(owner)
     }
 
-    /// Takes out the oldest auth packet that was handed out.
+    /// Takes out the oldest auth packet, if it was handed out whole.
     pub(crate) fn auth_answered(&mut self) -> Option<AuthSent> {
         let handed_out = self.window.handed_out;
-        self.auths.pop_front_if(|sent| sent.start < handed_out)
+        self.auths.pop_front_if(|sent| sent.end <= handed_out)
     }
 
     /// Nothing is in flight, queued or half received: memory that traffic had needed can go.

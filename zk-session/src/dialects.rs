@@ -6,23 +6,41 @@ use alloc::{
     string::String,
     vec::Vec,
 };
+use core::time::Duration;
 
 use zk_proto::{ErrorCode, OpCode, ReplyHeader, Request, ServerAddr, Zxid};
 
-use crate::{DisconnectReason, Failure, OnLoss, RequestId, Session, requests::Accepted, unwatch};
+use crate::{DisconnectReason, Failure, Instant, OnLoss, RequestId, Session, requests::Accepted, unwatch};
 
 /// What has been learnt of the servers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Dialects {
-    /// Operations that a server, by host and port, has said it doesn't know.
-    unsupported: BTreeMap<(String, u16), BTreeSet<OpCode>>,
+    /// What a server, by host and port, has said it doesn't know.
+    unsupported: BTreeMap<(String, u16), Unsupported>,
     /// The last server that was asked has create2.
     pub(crate) has_create2: bool,
     /// A create2 that a server has just refused because it doesn't know it: the first to be queued again.
     refused: Option<(Accepted, Box<Request>)>,
 }
 
+/// Operations that a server doesn't know.
+#[derive(Clone, Debug)]
+struct Unsupported {
+    ops: BTreeSet<OpCode>,
+    /// When the first of them was learnt.
+    since: Instant,
+}
+
 impl Dialects {
+    /// Forgets what was learnt of a server so long ago that another version may run there, and of servers that
+    /// aren't listed any more.
+    pub(crate) fn forget(&mut self, listed: &[ServerAddr], now: Instant) {
+        self.unsupported.retain(|(host, port), unsupported| {
+            let is_listed = listed.iter().any(|server| server.host == *host && server.port == *port);
+            is_listed && now - unsupported.since < REMEMBERED
+        });
+    }
+
     pub(crate) fn take_refused(&mut self) -> Vec<(Accepted, Request)> {
         self.refused.take().into_iter().map(|(accepted, request)| (accepted, *request)).collect()
     }
@@ -35,7 +53,7 @@ impl Dialects {
         if self.unsupported.is_empty() {
             return None;
         }
-        self.unsupported.get(&(server.host.clone(), server.port))
+        self.unsupported.get(&(server.host.clone(), server.port)).map(|unsupported| &unsupported.ops)
     }
 }
 
@@ -56,7 +74,8 @@ impl Session {
     fn note_unsupported(&mut self, op: OpCode) {
         let Some(connection) = &mut self.connection else { return };
         let server = (connection.server.host.clone(), connection.server.port);
-        self.dialects.unsupported.entry(server).or_default().insert(op);
+        let begin = Unsupported { ops: BTreeSet::new(), since: self.now };
+        self.dialects.unsupported.entry(server).or_insert(begin).ops.insert(op);
         connection.lacks_create2 |= op == OpCode::CREATE2;
         self.dialects.has_create2 &= op != OpCode::CREATE2;
     }
@@ -110,3 +129,7 @@ impl Session {
         }
     }
 }
+
+/// For so long, at least, a server is taken at its word that it doesn't know an operation: being asked again costs a
+/// connection.
+const REMEMBERED: Duration = Duration::from_secs(60 * 60);

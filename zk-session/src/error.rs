@@ -92,7 +92,8 @@ pub enum Failure {
         /// The operations in the request.
         ops: usize,
     },
-    /// The server doesn't have this operation, as it has said before.
+    /// The server doesn't have this operation, as it has said before. That is forgotten when the session connects to
+    /// the server an hour later or more, for a newer one may run there then.
     #[error("the server doesn't have the operation {op}")]
     Unsupported {
         /// The operation.

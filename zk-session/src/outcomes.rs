@@ -120,12 +120,16 @@ impl Session {
 
     /// A connection that was accepted is lost: what was sent on it or waited behind ends with it, unless it
     /// may be sent again.
-    pub(crate) fn fail_or_requeue(&mut self, connection: Connection) {
+    pub(crate) fn fail_or_requeue(&mut self, mut connection: Connection) {
         let reached = connection.window.reached();
         let mut again = self.dialects.take_refused();
-        for frame in connection.in_flight {
-            if let Owner::Request(accepted) = frame.owner {
+        for frame in core::mem::take(&mut connection.in_flight) {
+            let is_fruitless = connection.was_fruitless(&frame);
+            if let Owner::Request(mut accepted) = frame.owner {
                 let delivery = delivery(frame.start, reached);
+                if delivery == Delivery::MaybeApplied {
+                    accepted.fruitless = if is_fruitless { accepted.fruitless + 1 } else { 0 };
+                }
                 self.fail_or_keep(accepted, delivery, &mut again);
             }
         }
@@ -145,7 +149,9 @@ impl Session {
         again: &mut Vec<(Accepted, Request)>,
     ) {
         let is_safe = delivery == Delivery::NotSent || admission::only_reads(accepted.op);
-        let may_retry = accepted.retry == Retry::WhenSafe && self.config.on_loss == OnLoss::Resume;
+        let may_retry = accepted.retry == Retry::WhenSafe
+            && accepted.fruitless < MAX_FRUITLESS
+            && self.config.on_loss == OnLoss::Resume;
         match accepted.retained.take().filter(|_| is_safe && may_retry) {
             Some(request) => {
                 accepted.was_sent |= delivery == Delivery::MaybeApplied;
@@ -225,5 +231,8 @@ pub(crate) fn delivery(start: u64, reached: u64) -> Delivery {
     Delivery::of(start < reached)
 }
 
+/// So many connections in a row may end under a request, with no answer to any, before it is taken for the cause. The
+/// election of a leader can cost two.
+const MAX_FRUITLESS: u8 = 3;
 /// What a frame's length can tell.
 const MAX_FRAME_LEN: usize = i32::MAX as usize;

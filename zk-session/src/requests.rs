@@ -18,6 +18,8 @@ pub(crate) struct Accepted {
     pub(crate) len: u32,
     /// A byte of it may have reached a server, on an earlier connection.
     pub(crate) was_sent: bool,
+    /// How many connections in a row have ended without an answer to any request since it was sent there.
+    pub(crate) fruitless: u8,
     /// It was sent without its watch: a persistent one hears for it.
     pub(crate) is_covered: bool,
     /// If nobody hears of its success, an ephemeral znode stays that nobody knows of.

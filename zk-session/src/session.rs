@@ -173,7 +173,8 @@ pub(crate) struct Identity {
 /// Inputs.
 impl Session {
     /// A session that begins to connect at once. Without a server, which a connect string that was parsed
-    /// always has, it is closed from the beginning.
+    /// always has, it is closed from the beginning; with an identity that is too long to be sent, it is
+    /// [`State::AuthFailed`] from the beginning.
     pub fn new(config: Config, now: Instant) -> Self {
         let has_servers = !config.connect_string.servers.is_empty();
         let resume = config.resume.clone().filter(|credentials| credentials.session_id != SessionId(0));
@@ -214,10 +215,12 @@ impl Session {
             requests: 0,
             config,
         };
-        if has_servers {
-            session.start_attempt();
-        } else {
+        if !has_servers {
             session.end(State::Closed, &Failure::Closed, Event::Closed { confirmed: false });
+        } else if let Some(scheme) = session.identity_too_long() {
+            session.end(State::AuthFailed, &Failure::AuthFailed, Event::AuthFailed { scheme });
+        } else {
+            session.start_attempt();
         }
         session
     }
@@ -319,6 +322,7 @@ impl Session {
             ops: admission::ops(&request),
             len: len as u32, // of 31 bits, and the prefix
             was_sent: false,
+            fruitless: 0,
             is_covered: false,
             creates_ephemeral: admission::creates_ephemeral(&request),
             retained: None,
@@ -410,7 +414,8 @@ impl Session {
         }
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due; none if nothing is scheduled.
+    /// When [`handle_timeout`](Self::handle_timeout) is due; none if nothing is scheduled, and at
+    /// [`Instant::MAX`], where time stands still.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.timers.first()
     }
@@ -459,7 +464,7 @@ impl Session {
 
     /// What [`poll_timeout`](Self::poll_timeout) waits for.
     pub fn next_timer(&self) -> Option<(Timer, Instant)> {
-        self.timers.next()
+        self.timers.next().filter(|&(_, due)| due < Instant::MAX || self.now < Instant::MAX)
     }
 
     /// What the session has done, and holds.

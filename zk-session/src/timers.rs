@@ -48,6 +48,10 @@ impl Timer {
         Self::Deadline,
         Self::Close,
     ];
+
+    const fn ends_something(self) -> bool {
+        matches!(self, Self::MayBeExpired | Self::Expiry | Self::Deadline | Self::Close)
+    }
 }
 
 /// When each timer is due, if it is set.
@@ -108,8 +112,9 @@ impl Timers {
         self.first.is_some_and(|first| first <= now)
     }
 
+    /// At the end of time, what sets itself again isn't due: it would be for ever.
     pub(crate) fn is_due(&self, timer: Timer, now: Instant) -> bool {
-        self.get(timer).is_some_and(|due| due <= now)
+        self.get(timer).is_some_and(|due| due <= now && (due < Instant::MAX || timer.ends_something()))
     }
 
     /// The timer that is due first; of several, the one declared first.

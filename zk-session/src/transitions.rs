@@ -20,6 +20,7 @@ impl Session {
         self.stats.attempts += 1;
         let connection = ConnectionId(self.connections);
         let server = self.ensemble.next();
+        self.dialects.forget(&self.config.connect_string.servers, self.now);
         let max_frame_len = self.config.max_frame_len.max(MIN_FRAME_LIMIT);
         let mut attempt = Connection::new(connection, server.clone(), max_frame_len);
         attempt.lacks_create2 = self.dialects.lacks(&server, OpCode::CREATE2);

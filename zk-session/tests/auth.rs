@@ -6,8 +6,8 @@ mod support;
 
 use support::{World, config, data, get_data, sync, watch_data};
 use zk_session::{
-    AuthInfo, Config, Delivery, Event, Failure, RequestError, Sasl, SaslError, SaslExchange, SaslMechanism,
-    SaslStep, State, SubmitError,
+    Action, AuthInfo, Config, Delivery, Event, Failure, RequestError, Sasl, SaslError, SaslExchange,
+    SaslMechanism, SaslStep, State, SubmitError,
     zk_proto::{Bytes, ErrorCode, Request, Response, SetSaslResponse},
 };
 
@@ -284,4 +284,21 @@ fn an_answer_to_what_was_not_handed_out_is_nobodys() {
     world.take(outstanding);
     answer_auth(&mut world, ErrorCode::OK);
     assert_eq!(world.replies()[0].request, id);
+}
+
+#[test]
+fn a_configured_identity_that_no_frame_can_hold_ends_the_session_before_it_begins() {
+    let mut limited = with_auth();
+    limited.max_request_len = 60;
+    limited.auth.push(AuthInfo { scheme: "digest".into(), auth: vec![b'x'; 60].into() });
+    let mut world = World::new(limited.clone());
+    assert_eq!(world.events(), [Event::AuthFailed { scheme: "digest".into() }]);
+    assert_eq!(world.state(), State::AuthFailed);
+    assert!(!world.trace.iter().any(|action| matches!(action, Action::Connect { .. })));
+
+    let long = limited.auth.pop().unwrap();
+    let mut world = World::new(limited);
+    assert_eq!(world.state(), State::Connecting);
+    let refused = world.command(|session, now| session.add_auth(long, now));
+    assert!(matches!(refused, Err(SubmitError::TooLarge { limit: 60, .. })), "{refused:?}");
 }

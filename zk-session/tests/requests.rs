@@ -2,12 +2,12 @@
 
 mod support;
 
-use support::{World, config, data, get_data, millis, reply_frame, sync, watch_data};
+use support::{World, config, data, get_data, millis, reply_frame, stat, sync, watch_data};
 use zk_session::{
-    Delivery, DisconnectReason, Event, Failure, RequestError, RequestOptions, Retry, SubmitError,
+    Action, Delivery, DisconnectReason, Event, Failure, RequestError, RequestOptions, Retry, SubmitError,
     zk_proto::{
-        Create2Response, CreateMode, DeleteRequest, ErrorCode, Multi, MultiResponse, OPEN_ACL_UNSAFE, Op,
-        OpResult, Request, Response, SetDataRequest, Stat, Zxid,
+        Create2Response, CreateMode, DeleteRequest, ErrorCode, EventType, Multi, MultiResponse,
+        OPEN_ACL_UNSAFE, Op, OpResult, Request, Response, SetDataRequest, Stat, Zxid,
     },
 };
 
@@ -403,4 +403,72 @@ fn what_may_have_to_wait_again_counts_against_the_queue() {
     world.submit(get_data("/never again"));
     world.cut();
     assert_eq!(world.session.stats().queued, 3);
+}
+
+/// Lets the current connection end, and brings up the next one.
+fn another(world: &mut World) {
+    world.cut();
+    world.await_attempt();
+    world.establish();
+    world.accept();
+}
+
+#[test]
+fn a_read_that_makes_servers_hang_up_is_not_sent_for_ever() {
+    let mut world = World::ready(config("a:1,b:2"));
+    let safe = RequestOptions::default().with_retry(Retry::WhenSafe);
+    world.submit_with(get_data("/poison"), safe);
+    for attempt in 0..3 {
+        assert_eq!(world.sent_requests(), [get_data("/poison")], "attempt {attempt}");
+        assert!(world.replies().is_empty());
+        // Neither an answer to a ping nor a change of something watched says that the request can be answered.
+        world.pong();
+        world.notify(EventType::NODE_CREATED, "/elsewhere", 9);
+        another(&mut world);
+    }
+    assert_eq!(world.error(), failed(Failure::ConnectionLoss, Delivery::MaybeApplied));
+    assert!(world.sent_requests().is_empty());
+}
+
+#[test]
+fn a_read_outlives_any_number_of_connections_that_answer_something_or_never_carry_it() {
+    let mut world = World::ready(config("a:1,b:2"));
+    let safe = RequestOptions::default().with_retry(Retry::WhenSafe);
+    world.submit_with(get_data("/read"), safe);
+    for _ in 0..5 {
+        world.submit_with(get_data("/read"), safe);
+        another(&mut world);
+        another(&mut world);
+        let older = world.wire().oldest_unanswered().unwrap();
+        world.reply(older, 5, Ok(data(b"x")));
+        // A transport that takes nothing carries nothing.
+        world.takes_at_once = false;
+        another(&mut world);
+        world.takes_at_once = true;
+        another(&mut world);
+    }
+    let replies = world.replies();
+    assert_eq!(replies.len(), 5, "{replies:?}");
+    assert!(replies.iter().all(|reply| reply.result.is_ok()), "{replies:?}");
+}
+
+#[test]
+fn a_reply_to_a_request_that_is_only_half_handed_out_is_nobodys() {
+    let mut small = config("a:1,b:2");
+    small.max_send_len = 100;
+    let mut world = World::ready(small);
+    world.takes_at_once = false;
+    let data = Some(vec![7; 150].into());
+    world.submit(Request::SetData(SetDataRequest { path: "/a".into(), data, version: -1 }));
+    assert!(world.sent().is_empty(), "one slice is not a frame");
+    world.answered(1);
+    world.receive(&reply_frame(1, 5, Ok(stat())));
+    assert_eq!(world.error(), failed(Failure::ConnectionLoss, Delivery::MaybeApplied));
+    let reason = DisconnectReason::UnexpectedReply { xid: 1 };
+    assert!(
+        world
+            .trace
+            .iter()
+            .any(|action| matches!(action, Action::Disconnect { reason: r, .. } if *r == reason))
+    );
 }

@@ -4,7 +4,9 @@
 
 mod support;
 
-use support::{SESSION, World, config, data, get_data, millis, sync, watch_data};
+use core::time::Duration;
+
+use support::{SESSION, World, config, data, get_data, millis, reply_frame, sync, watch_data};
 use zk_session::{
     Action, Config, Delivery, DisconnectReason, Event, Failure, OnLoss, ProbeId, RequestError,
     RequestOptions, ServerOrder, State, SubmitError, WatchEndReason,
@@ -112,6 +114,61 @@ fn a_session_whose_server_stays_in_a_list_that_does_not_grow_stays() {
     assert!(world.session.is_ready());
 }
 
+/// ZOOKEEPER-1355: from two servers to three, a third of the sessions move, all to the new one.
+#[test]
+fn sessions_move_in_proportion_when_the_list_grows() {
+    let mut moved = 0;
+    for seed in 0..900 {
+        let mut seeded = config("a:1,b:2");
+        seeded.seed = seed;
+        let mut world = World::ready(seeded);
+        world.command(|session, now| session.update_servers("a:1,b:2,c:3".parse().unwrap(), now)).unwrap();
+        if !world.session.is_ready() {
+            assert_eq!(moved_to(&world).as_deref(), Some("c:3"));
+            moved += 1;
+        }
+    }
+    assert!((250..350).contains(&moved), "{moved} of 900");
+}
+
+/// The servers 3.4 to 3.6 resume a session also without a quorum; INV-26.
+#[test]
+fn a_session_that_is_resumed_by_a_read_only_server_stays_its_own() {
+    let mut may_be = config("a:1,b:2");
+    may_be.read_only = true;
+    let mut world = World::ready(may_be);
+    let credentials = world.session.credentials();
+    world.cut();
+    world.establish();
+    world.accept_as(SESSION, 9000, true);
+    assert_eq!(world.state(), State::ConnectedReadOnly);
+    assert_eq!(world.session.credentials(), credentials);
+    world.tick();
+    let (probe, _) = probes(&world)[0].clone();
+    world.command(|session, now| session.handle_probed(probe, true, now));
+    world.await_attempt();
+    world.establish();
+    assert_eq!(world.connect_request().session_id, SESSION);
+    world.events();
+    world.accept();
+    let resumed = |event: &Event| matches!(event, Event::Connected { resumed: true, read_only: false, .. });
+    assert!(world.events().iter().any(resumed));
+}
+
+/// Since 3.7 a read-only server refuses so to make a session: by a reply's header where a ConnectResponse is due.
+#[test]
+fn a_reply_header_in_place_of_a_connect_response_costs_the_attempt_alone() {
+    let mut may_be = config("a:1,b:2");
+    may_be.read_only = true;
+    let mut world = World::associating(may_be);
+    world.receive(&reply_frame(0, 5, Err(ErrorCode::NOT_READ_ONLY)));
+    assert_eq!(world.state(), State::Connecting);
+    assert!(world.events().is_empty(), "the next server is tried");
+    world.establish();
+    world.accept();
+    assert_eq!(world.state(), State::Connected);
+}
+
 #[test]
 fn another_chroot_is_refused() {
     let mut world = World::ready(config("a:1/app"));
@@ -214,6 +271,27 @@ fn an_operation_that_a_server_does_not_have_is_told_and_not_sent_there_again() {
     let failure = Failure::Unsupported { op: OpCode::WHO_AM_I };
     assert_eq!(world.error(), RequestError::Failed { failure, delivery: Delivery::NotSent });
     let _ = who_am_i;
+}
+
+#[test]
+fn what_a_server_did_not_have_is_asked_for_again_on_a_connection_an_hour_later() {
+    let again = |after: Duration| {
+        let mut world = World::ready(config("a:1"));
+        world.submit(Request::WhoAmI);
+        world.sent();
+        unknown_operation(&mut world, 1);
+        world.cut();
+        world.await_attempt();
+        world.now = world.now + after;
+        world.cut();
+        world.await_attempt();
+        world.establish();
+        world.accept();
+        world.submit(Request::WhoAmI);
+        world.sent().len()
+    };
+    assert_eq!(again(Duration::from_secs(59 * 60)), 0);
+    assert_eq!(again(Duration::from_secs(60 * 60)), 1);
 }
 
 #[test]

@@ -4,14 +4,15 @@ mod support;
 
 use support::{PASSWORD, SESSION, World, config, data, reply_frame, sync};
 use zk_session::{
-    AuthInfo, ConnectionId, Credentials, ProbeId, RequestOptions, State,
-    zk_proto::{Bytes, BytesMut, ConnectResponse, SessionId, Zxid},
+    AuthInfo, ConnectionId, Credentials, ProbeId, RequestOptions, Sasl, SaslError, SaslExchange,
+    SaslMechanism, SaslStep, State,
+    zk_proto::{Bytes, BytesMut, ConnectResponse, ErrorCode, ReplyHeader, SessionId, Zxid},
 };
 
 /// A state by name, and the way there.
 type Before = (&'static str, fn() -> World);
 
-const BEFORE: [Before; 10] = [
+const BEFORE: [Before; 15] = [
     ("dialling", || World::new(config("a:1,b:2"))),
     ("waiting to dial", || {
         let mut world = World::new(config("a:1"));
@@ -43,6 +44,39 @@ const BEFORE: [Before; 10] = [
         world.accept_as(SessionId(5), 9000, true);
         world
     }),
+    ("connected, with an identity that isn't answered", || {
+        let mut authenticating = config("a:1,b:2");
+        authenticating.auth = vec![identity()];
+        let mut world = World::associating(authenticating);
+        world.accept();
+        world
+    }),
+    ("connected, in a SASL exchange", || {
+        let mut authenticating = config("a:1,b:2");
+        authenticating.sasl = Some(Sasl::new(OneWord));
+        let mut world = World::associating(authenticating);
+        world.accept();
+        world
+    }),
+    ("connected, being closed", || {
+        let mut world = World::ready(config("a:1,b:2"));
+        world.command(|session, now| session.close(now));
+        world
+    }),
+    ("dialling to close a session", || {
+        let mut world = World::ready(config("a:1,b:2"));
+        world.cut();
+        world.command(|session, now| session.close(now));
+        world
+    }),
+    ("not authenticated", || {
+        let mut authenticating = config("a:1,b:2");
+        authenticating.auth = vec![identity()];
+        let mut world = World::associating(authenticating);
+        world.accept();
+        world.receive(&reply_frame(ReplyHeader::AUTH_XID, 0, Err(ErrorCode::AUTH_FAILED)));
+        world
+    }),
     ("expired", || {
         let mut world = World::ready(config("a:1"));
         world.cut();
@@ -65,10 +99,37 @@ fn connect_response(time_out: i32, session_id: SessionId, read_only: bool) -> By
     frame
 }
 
+/// A mechanism that says one word, and believes any answer.
+struct OneWord;
+
+impl SaslMechanism for OneWord {
+    fn begin(&self) -> Box<dyn SaslExchange> {
+        Box::new(Self)
+    }
+}
+
+impl SaslExchange for OneWord {
+    fn initial_response(&mut self) -> Result<Bytes, SaslError> {
+        Ok(Bytes::from_static(b"word"))
+    }
+
+    fn respond(&mut self, _: &[u8]) -> Result<SaslStep, SaslError> {
+        Ok(SaslStep::Complete)
+    }
+
+    fn clone_box(&self) -> Box<dyn SaslExchange> {
+        Box::new(Self)
+    }
+}
+
+fn identity() -> AuthInfo {
+    AuthInfo { scheme: "digest".into(), auth: Bytes::from_static(b"a:b") }
+}
+
 /// What goes in, by name, and the states that it may lead to: from which state to which.
 type Input = (&'static str, fn(&mut World), &'static [(State, State)]);
 
-use State::{Associating, Closed, Connected, ConnectedReadOnly, Connecting, Expired};
+use State::{Associating, AuthFailed, Closed, Connected, ConnectedReadOnly, Connecting, Expired};
 
 const INPUTS: &[Input] = &[
     ("connected", |world| world.establish(), &[(Connecting, Associating)]),
@@ -97,6 +158,28 @@ const INPUTS: &[Input] = &[
             (ConnectedReadOnly, Connecting),
         ],
     ),
+    (
+        "a refused identity",
+        |world| world.receive(&reply_frame(ReplyHeader::AUTH_XID, 0, Err(ErrorCode::AUTH_FAILED))),
+        &[(Associating, Connecting), (Connected, AuthFailed)],
+    ),
+    (
+        "a refusal of the oldest request",
+        |world| {
+            let oldest = world.wire().oldest_unanswered().unwrap_or(77);
+            world.answered(oldest);
+            world.receive(&reply_frame(oldest, 0, Err(ErrorCode::AUTH_FAILED)));
+        },
+        &[
+            (Associating, Connecting),
+            // In a SASL exchange.
+            (Connected, AuthFailed),
+            // Being closed: the connection may be lost, but the session is closed.
+            (Connected, Closed),
+            (Connected, Connecting),
+            (ConnectedReadOnly, Connecting),
+        ],
+    ),
     ("half a frame", |world| world.receive(&[0, 0, 0]), &[]),
     ("a pong", |world| world.receive(&reply_frame(-2, 0, Ok(data(b"")))), &[(Associating, Connecting)]),
     (
@@ -119,7 +202,14 @@ const INPUTS: &[Input] = &[
     (
         "silence",
         |world| world.advance(support::millis(6000)),
-        &[(Associating, Connecting), (Connected, Connecting), (ConnectedReadOnly, Connecting)],
+        &[
+            (Associating, Connecting),
+            (Connected, Connecting),
+            (ConnectedReadOnly, Connecting),
+            // Being closed, in bounded time.
+            (Connected, Closed),
+            (Connecting, Closed),
+        ],
     ),
     (
         "a probe's answer",
@@ -139,8 +229,7 @@ const INPUTS: &[Input] = &[
     (
         "an identity",
         |world| {
-            let info = AuthInfo { scheme: "digest".into(), auth: Bytes::from_static(b"a:b") };
-            if let Ok(id) = world.session.add_auth(info, world.now) {
+            if let Ok(id) = world.session.add_auth(identity(), world.now) {
                 world.note_accepted(id);
                 world.command(|_, _| ());
             }
@@ -156,6 +245,15 @@ const INPUTS: &[Input] = &[
             )
         },
         &[],
+    ),
+    (
+        "a tick that is minutes late",
+        |world| {
+            world.now = world.now + support::millis(600_000);
+            world.tick();
+        },
+        // It isn't taken for the server's silence, but a close is over by then.
+        &[(Connected, Closed), (Connecting, Closed)],
     ),
     ("close", |world| world.command(|session, now| session.close(now)), &[(Connecting, Closed)]),
 ];

@@ -9,7 +9,7 @@ use core::time::Duration;
 use support::{SESSION, World, config, data, get_data, millis, reply_frame, sync};
 use zk_session::{
     Action, DisconnectReason, Event, ExpiredBy, ExpiredReason, Expiry, Instant, RequestOptions, State, Timer,
-    zk_proto::{EventType, Request, Response},
+    zk_proto::{ErrorCode, EventType, Request, Response},
 };
 
 fn dropped(world: &mut World) -> Option<DisconnectReason> {
@@ -200,6 +200,59 @@ fn a_clock_that_runs_back_or_to_its_end_is_borne() {
         world.tick();
     }
     assert_eq!(world.state(), State::Closed);
+}
+
+#[test]
+fn the_counts_tell_what_has_happened() {
+    let mut world = World::ready(config("a:1,b:2"));
+    world.submit(get_data("/a"));
+    world.reply(1, 3, Ok(data(b"x")));
+    world.submit(get_data("/b"));
+    world.reply(2, 3, Err(ErrorCode::NO_NODE));
+    world.now = world.session.poll_timeout().expect("a ping");
+    world.tick();
+    world.now = world.now + millis(7);
+    world.pong();
+    world.notify(EventType::NODE_DELETED, "/nobody's", 4);
+    world.submit(get_data("/c"));
+    world.cut();
+    world.establish();
+    world.accept();
+    let stats = world.session.stats();
+    assert_eq!((stats.accepted, stats.ended, stats.refused, stats.failed), (3, 3, 1, 1));
+    assert_eq!((stats.attempts, stats.connections), (2, 2));
+    assert_eq!((stats.pings, stats.pongs, stats.last_ping_round_trip), (1, 1, Some(millis(7))));
+    assert_eq!((stats.notifications, stats.unwanted_notifications), (1, 1));
+    assert_eq!((stats.queued, stats.queued_bytes, stats.in_flight, stats.watches), (0, 0, 0, 0));
+    assert!(stats.bytes_sent > 0 && stats.bytes_received > 0);
+}
+
+/// INV-50, INV-52: where time stands still, nothing is due again and again.
+#[test]
+fn at_the_end_of_time_a_session_is_not_woken_any_more() {
+    let to_the_end: [fn(&mut World); 4] =
+        [|_| {}, |world| world.cut(), World::establish, |world| world.advance(millis(1))];
+    for begin in to_the_end {
+        let mut world = World::new(config("a:1,b:2"));
+        begin(&mut world);
+        world.now = Instant::MAX;
+        let mut ticks = 0;
+        while world.session.poll_timeout().is_some_and(|due| due <= world.now) {
+            world.tick();
+            ticks += 1;
+            assert!(ticks < 20, "{:?}", world.session);
+        }
+        assert!(!world.state().is_terminal());
+        world.command(|session, now| session.close(now));
+        assert_eq!(world.state(), State::Closed, "a close is bounded all the same");
+    }
+    let mut world = World::ready(config("a:1"));
+    world.now = Instant::MAX;
+    world.tick();
+    assert_eq!(world.session.poll_timeout(), None);
+    let late = RequestOptions::default().with_deadline(Instant::MAX);
+    world.submit_with(get_data("/a"), late);
+    assert_eq!(world.session.stats().queued, 0, "its deadline has come");
 }
 
 /// INV-29.

@@ -3,4 +3,15 @@
 //! [`drive`] runs one session over a pipe: JSON inputs in, JSON actions out. It is how a session is explored by
 //! hand, tested from other languages, recorded and replayed.
 
+mod books;
+mod chaos;
 pub mod drive;
+mod ensemble;
+mod input;
+mod world;
+
+pub use books::Books;
+pub use chaos::{Chaos, Coverage, Fault, Outcome, Phase};
+pub use ensemble::{Options, Output, Owner, PeerId, SimEnsemble, Transaction, Tree, Txn, Version, Znode};
+pub use input::Input;
+pub use world::{ClientId, Dialling, Flow, Network, World};

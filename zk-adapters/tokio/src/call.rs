@@ -123,12 +123,14 @@ impl<T> fmt::Debug for Call<T> {
 pub(crate) struct CallOptions {
     pub(crate) deadline: Option<core::time::Duration>,
     pub(crate) retry: zk_session::Retry,
+    pub(crate) epoch: Option<u64>,
 }
 
 impl CallOptions {
     /// Reads the clock only where a deadline counts from it.
     fn at(self, shared: &Shared) -> (RequestOptions, Instant) {
-        let options = RequestOptions::default().with_retry(self.retry);
+        let mut options = RequestOptions::default().with_retry(self.retry);
+        options.epoch = self.epoch;
         let Some(deadline) = self.deadline else { return (options, NO_LATER) };
         let now = shared.now();
         (options.with_deadline(now + deadline), now)

@@ -84,7 +84,8 @@ impl Client {
         self.standing_call(Request::AddWatch(AddWatchRequest { path: path.into(), mode }))
     }
 
-    /// Whether the server has such a watch of this connection (opcode `checkWatches`, since 3.5).
+    /// Whether the server has such a watch of this connection (opcode `checkWatches`, since 3.5). Before 3.9 servers say
+    /// yes for a watch of anybody's.
     pub fn check_watches(&self, path: impl Into<Ustring>, watcher_type: WatcherType) -> Call<bool> {
         let request = Request::CheckWatches(CheckWatchesRequest { path: path.into(), watcher_type });
         self.call(request, |outcome| match outcome {

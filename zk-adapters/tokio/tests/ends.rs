@@ -7,7 +7,7 @@ mod story;
 use core::time::Duration;
 use std::{sync::mpsc, thread};
 
-use story::{PATIENCE, Patient, connect, connector, event, standalone};
+use story::{PATIENCE, Patient, connect, connector, event, make_familiar, standalone};
 use tokio::runtime;
 use zk_harness::{Direction, Relay};
 use zk_tokio::{
@@ -20,6 +20,7 @@ async fn a_close_is_confirmed_and_takes_the_ephemeral_znodes_with_it() {
     let server = standalone();
     let (observer, _) = connect(&server.connect_string()).await;
     let (client, mut events) = connect(&server.connect_string()).await;
+    make_familiar(&client, &mut events).await;
     let create = client.create("/e", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE);
     let (_, mut watch) = client.exists_and_watch("/never").patient().await.unwrap();
 
@@ -38,6 +39,7 @@ async fn dropping_the_last_handle_closes_the_session_after_its_requests() {
     let server = standalone();
     let (observer, _) = connect(&server.connect_string()).await;
     let (client, mut events) = connect(&server.connect_string()).await;
+    make_familiar(&client, &mut events).await;
     let create = client.create("/e", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE);
     let clone = client.with_deadline(PATIENCE);
     drop(client);
@@ -120,6 +122,20 @@ async fn a_runtime_that_was_blocked_for_a_while_is_told_so_and_keeps_its_connect
     client.sync("/").patient().await.unwrap();
     assert_eq!(client.stats().connections, 1);
     assert!(events.try_next().is_none());
+}
+
+#[tokio::test]
+async fn an_idle_session_is_kept_alive_and_measures_how_far_its_server_is() {
+    let server = standalone();
+    let connector = connector(&server.connect_string()).session_timeout(Duration::from_secs(3));
+    let (client, mut events) = connector.connect().patient().await.unwrap();
+    event(&mut events, |event| matches!(event, SessionEvent::Ready)).await;
+    tokio::time::sleep(Duration::from_millis(4500)).await;
+    let stats = client.stats();
+    assert!(stats.pings >= 3 && stats.pongs + 1 >= stats.pings, "{stats:?}");
+    assert!(stats.last_ping_round_trip.is_some_and(|trip| trip > Duration::ZERO), "{stats:?}");
+    assert_eq!((stats.connections, stats.attempts), (1, 1));
+    client.sync("/").patient().await.unwrap();
 }
 
 #[tokio::test]

@@ -4,17 +4,12 @@
 
 mod story;
 
-use story::{Patient, connect, connector, server_has, standalone};
-use zk_harness::Options;
+use story::{Patient, connect, server_has, standalone};
 use zk_proto::{
-    Acl, AddWatchMode, CheckVersionRequest, CreateRequest, DeleteRequest, EventType, GetChildrenRequest,
-    GetDataRequest, Id, Op, OpResult, Perms, SetDataRequest, Vector, WatcherType, Zxid,
+    AddWatchMode, CheckVersionRequest, CreateRequest, DeleteRequest, EventType, GetChildrenRequest,
+    GetDataRequest, Op, OpResult, SetDataRequest, WatcherType, Zxid,
 };
-use zk_session::{DigestMd5, Sasl};
-use zk_tokio::{
-    Client, ConnectError, CreateMode, Error, ErrorCode, OPEN_ACL_UNSAFE, SessionEvent, StandingEvent,
-    WatchEnded,
-};
+use zk_tokio::{Client, CreateMode, Error, ErrorCode, OPEN_ACL_UNSAFE, StandingEvent, WatchEnded};
 
 fn create(path: &str) -> Op {
     Op::Create(CreateRequest { path: path.into(), data: None, acl: OPEN_ACL_UNSAFE, flags: 0 })
@@ -63,45 +58,6 @@ async fn a_multi_read_tells_each_result_for_itself() {
     assert!(matches!(&results[0], OpResult::GetData(found) if found.data.as_deref() == Some(b"")));
     assert_eq!(results[1], OpResult::Error(ErrorCode::NO_NODE));
     assert!(matches!(&results[2], OpResult::GetChildren(found) if found.children.iter().eq(["b"])));
-}
-
-#[tokio::test]
-async fn identities_open_what_their_acl_closes_and_are_told_to_every_server() {
-    let server = standalone();
-    let (client, _) = connect(&server.connect_string()).await;
-    client.add_auth("digest", "bob:secret").patient().await.unwrap();
-    let bob = Acl { perms: Perms::ALL, id: Id { scheme: "auth".into(), id: "".into() } };
-    let acl = Vector::from(vec![bob]);
-    client.create("/bobs", "x", CreateMode::Persistent, acl.clone()).patient().await.unwrap();
-    let stored = client.get_acl("/bobs").patient().await.unwrap();
-    let entry = stored.acl.iter().next().unwrap();
-    assert_eq!(entry.id.id, "bob:fyVmFCwVbTJYrznoSu1koqYEYF0=");
-
-    let (stranger, _) = connect(&server.connect_string()).await;
-    let refused = stranger.get_data("/bobs").patient().await.unwrap_err();
-    assert_eq!(refused.code(), Some(ErrorCode::NO_AUTH));
-    stranger.create("/s", "", CreateMode::Ephemeral, acl).patient().await.unwrap_err();
-
-    // The server forgets who a connection was.
-    server.kill(0);
-    server.restart(0).unwrap();
-    let retried = client.with_retry(zk_tokio::Retry::WhenSafe);
-    assert_eq!(retried.get_data("/bobs").patient().await.unwrap().data.as_deref(), Some(&b"x"[..]));
-    let stat = retried.set_acl("/bobs", OPEN_ACL_UNSAFE, 0).patient().await.unwrap();
-    assert_eq!(stat.aversion, 1);
-}
-
-#[tokio::test]
-async fn an_identity_that_no_server_knows_ends_the_session() {
-    let server = standalone();
-    let (client, mut events) = connect(&server.connect_string()).await;
-    let error = client.add_auth("nonsense", "x").patient().await.unwrap_err();
-    assert_eq!(error.code(), Some(ErrorCode::AUTH_FAILED));
-    story::event(
-        &mut events,
-        |event| matches!(event, SessionEvent::AuthFailed { scheme } if scheme == "nonsense"),
-    )
-    .await;
 }
 
 #[tokio::test]
@@ -231,45 +187,6 @@ async fn what_a_server_does_not_have_is_made_up_for_or_told() {
     retried.sync("/").patient().await.unwrap();
 }
 
-/// A server that offers SASL to alice and bob.
-fn sasl_server(is_required: bool) -> (zk_harness::Ensemble, std::path::PathBuf) {
-    let jaas = std::env::temp_dir().join(format!("zk-jaas-{}-{is_required}.conf", std::process::id()));
-    let module = "org.apache.zookeeper.server.auth.DigestLoginModule";
-    let text =
-        format!("Server {{ {module} required user_alice=\"alice-secret\" user_bob=\"bob-secret\"; }};");
-    std::fs::write(&jaas, text).unwrap();
-    let mut options = Options::new()
-        .jvm_flag(format!("-Djava.security.auth.login.config={}", jaas.display()))
-        .jvm_flag("-Dzookeeper.authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider");
-    if is_required {
-        options = options.jvm_flag("-Dzookeeper.sessionRequireClientSASLAuth=true");
-    }
-    (options.standalone().expect("a ZooKeeper server with SASL"), jaas)
-}
-
-#[tokio::test]
-async fn sasl_authenticates_on_every_connection() {
-    let (server, jaas) = sasl_server(true);
-    let connector = connector(&server.connect_string());
-    let sasl = || Sasl::new(DigestMd5::new("alice", "alice-secret", b"a key of the test's own"));
-    let (client, _) =
-        connector.clone().configure(|config| config.sasl = Some(sasl())).connect().patient().await.unwrap();
-    let alices = Acl { perms: Perms::ALL, id: Id { scheme: "sasl".into(), id: "alice".into() } };
-    let acl = Vector::from(vec![alices]);
-    client.create("/alices", "x", CreateMode::Persistent, acl).patient().await.unwrap();
-    server.kill(0);
-    server.restart(0).unwrap();
-    let retried = client.with_retry(zk_tokio::Retry::WhenSafe);
-    assert_eq!(retried.get_data("/alices").patient().await.unwrap().data.as_deref(), Some(&b"x"[..]));
-
-    let wrong = Sasl::new(DigestMd5::new("alice", "wrong", b"a key of the test's own"));
-    let refused = connector.configure(|config| config.sasl = Some(wrong)).connect().patient().await;
-    if server_has(3, 6) {
-        assert!(matches!(refused, Err(ConnectError::AuthFailed)), "{refused:?}");
-    }
-    std::fs::remove_file(jaas).unwrap();
-}
-
 #[tokio::test]
 async fn handles_with_roots_of_their_own_share_a_session() {
     let server = standalone();
@@ -292,4 +209,28 @@ async fn handles_with_roots_of_their_own_share_a_session() {
     assert!(matches!(error, Error::NotSubmitted(zk_tokio::SubmitError::InvalidPath(_))), "{error:?}");
     inner.delete("/", -1).patient().await.unwrap_err();
     assert!(outer.chroot("app").is_err());
+}
+
+/// The server looks for both each second.
+#[tokio::test]
+async fn containers_go_when_they_are_empty_and_passing_znodes_when_they_are_old() {
+    if !server_has(3, 5) {
+        return;
+    }
+    let server = standalone();
+    let (client, _) = connect(&server.connect_string()).await;
+    let make = |path: &'static str, mode| client.create(path, "", mode, OPEN_ACL_UNSAFE).patient();
+    make("/c", CreateMode::Container).await.unwrap();
+    persistent(&client, "/c/child").await;
+    make("/t", CreateMode::PersistentWithTtl(100)).await.unwrap();
+    let passing = make("/t-", CreateMode::PersistentSequentialWithTtl(60_000)).await.unwrap();
+    let (_, mut container) = client.exists_and_watch("/c").patient().await.unwrap();
+    let (_, mut short_lived) = client.exists_and_watch("/t").patient().await.unwrap();
+    assert_eq!(short_lived.changed().patient().await.unwrap().event_type, EventType::NODE_DELETED);
+    assert!(client.exists("/c").patient().await.unwrap().is_some(), "it has a child");
+    client.delete("/c/child", -1).patient().await.unwrap();
+    assert_eq!(container.changed().patient().await.unwrap().event_type, EventType::NODE_DELETED);
+    assert!(client.exists(passing.path).patient().await.unwrap().is_some());
+    let never = make("/n", CreateMode::PersistentWithTtl(0)).await.unwrap_err();
+    assert!(matches!(never, Error::NotSubmitted(_)), "{never:?}");
 }

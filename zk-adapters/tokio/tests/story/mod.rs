@@ -5,7 +5,7 @@ use core::{future::IntoFuture, time::Duration};
 
 use tokio::time::timeout;
 use zk_harness::Ensemble;
-use zk_tokio::{Client, Connector, SessionEvent, SessionEvents};
+use zk_tokio::{Client, Connector, CreateMode, OPEN_ACL_UNSAFE, SessionEvent, SessionEvents};
 
 /// A future that fails the test if it takes too long: so a hang is a failure, and no test sleeps.
 pub(crate) trait Patient: IntoFuture + Sized + Send {
@@ -44,6 +44,22 @@ pub(crate) fn connector(connect_string: &str) -> Connector {
 
 pub(crate) async fn connect(connect_string: &str) -> (Client, SessionEvents) {
     connector(connect_string).connect_limit(PATIENCE).connect().patient().await.expect("a session")
+}
+
+/// Lets a client find out what its server has. One before 3.5 has no create2, and closes the connection on which it is
+/// asked for it, with what is behind it: a test that counts connections, or that sends more at once, begins after that.
+pub(crate) async fn make_familiar(client: &Client, events: &mut SessionEvents) {
+    event(events, |event| matches!(event, SessionEvent::Ready)).await;
+    if server_has(3, 5) {
+        return;
+    }
+    client
+        .create("/familiar", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE)
+        .patient()
+        .await
+        .expect("a fallback");
+    client.delete("/familiar", -1).patient().await.expect("a znode to delete");
+    event(events, |event| matches!(event, SessionEvent::Ready)).await;
 }
 
 /// Reads events up to the first that `is_it` wants.

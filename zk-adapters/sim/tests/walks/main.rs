@@ -5,8 +5,6 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a check or a server looks for one thing among many")]
 
 mod acts;
-mod checks;
-mod input;
 mod requests;
 mod server;
 mod world;
@@ -14,10 +12,10 @@ mod world;
 use core::time::Duration;
 
 use acts::{Act, act, any_config};
-use input::Input;
 use proptest::{prelude::*, test_runner::Config as Proptest};
 use world::{Step, Transport, World};
 use zk_session::{Action, Config, ConnectionId, Event, Instant, Session, zk_proto::Bytes};
+use zk_sim::Input;
 
 /// All faults end: the server is there, and answers.
 fn heal(world: &mut World) {

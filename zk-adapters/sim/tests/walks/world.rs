@@ -6,7 +6,9 @@ use zk_session::{
     Action, Config, ConnectionId, Instant, ProbeId, RequestId, Session, State, SubmitError, zk_proto::Bytes,
 };
 
-use crate::{checks::Checks, input::Input, server::Server};
+use zk_sim::{Books, Input};
+
+use crate::server::Server;
 
 /// How the transport treats what the session sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +52,7 @@ pub(crate) struct World {
     pub(crate) log: Vec<Step>,
     /// What the server says arrives in pieces of at most so many bytes.
     pub(crate) piece: usize,
-    checks: Checks,
+    checks: Books,
 }
 
 impl World {
@@ -71,7 +73,7 @@ impl World {
             trace: Vec::new(),
             log: Vec::new(),
             piece: usize::MAX,
-            checks: Checks::new(config, now),
+            checks: Books::new(config, now),
         };
         world.settle();
         world

@@ -7,28 +7,40 @@ use zk_session::{
 
 /// One call of a session.
 #[derive(Clone, Debug)]
-pub(crate) enum Input {
+#[expect(clippy::exhaustive_enums, reason = "whoever interprets calls must know each")]
+pub enum Input {
+    /// `handle_connected`.
     Connected(ConnectionId),
+    /// `handle_received`.
     Received(ConnectionId, Bytes),
+    /// `handle_sent`.
     Sent(ConnectionId, usize),
+    /// `handle_disconnected`.
     Disconnected(ConnectionId),
+    /// `handle_probed`.
     Probed(ProbeId, bool),
+    /// `handle_timeout`.
     Timeout,
+    /// `submit`.
     Submit(Box<Request>, RequestOptions),
+    /// `cancel`.
     Cancel(RequestId),
+    /// `remove_watch`.
     RemoveWatch(RequestId),
+    /// `add_auth`.
     AddAuth(AuthInfo),
+    /// `update_servers`.
     UpdateServers(ConnectString),
+    /// `close`.
     Close,
 }
 
 impl Input {
-    /// Makes the call; tells the id of what was accepted, or why nothing was.
-    pub(crate) fn apply(
-        &self,
-        session: &mut Session,
-        now: Instant,
-    ) -> Result<Option<RequestId>, SubmitError> {
+    /// Makes the call; tells the id of what was accepted.
+    ///
+    /// # Errors
+    /// Why nothing was accepted.
+    pub fn apply(&self, session: &mut Session, now: Instant) -> Result<Option<RequestId>, SubmitError> {
         match self {
             Self::Connected(connection) => session.handle_connected(*connection, now),
             Self::Received(connection, bytes) => session.handle_received(*connection, bytes, now),
@@ -51,7 +63,7 @@ impl Input {
     }
 
     /// The connection that it speaks of.
-    pub(crate) fn connection(&self) -> Option<ConnectionId> {
+    pub fn connection(&self) -> Option<ConnectionId> {
         match self {
             Self::Connected(connection)
             | Self::Received(connection, _)

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use zk_session::{
     Event, Reply, RequestError, RequestId,
     zk_proto::{
-        AddWatchMode, ErrorCode, EventType, OpCode, Request, SetWatches, SetWatches2, Ustring, Vector, Zxid,
+        AddWatchMode, ErrorCode, EventType, OpCode, Request, SetWatches, SetWatches2, Stat, Ustring, Vector,
+        WatcherType, Zxid,
     },
 };
 
@@ -19,7 +20,7 @@ pub(super) enum Kind {
     Recursive,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct WatchBook {
     chroot: Option<String>,
     live: BTreeMap<RequestId, Live>,
@@ -29,10 +30,50 @@ pub(super) struct WatchBook {
     at_connect: BTreeSet<(Ustring, Kind)>,
 }
 
+/// A watch that a session holds.
+#[derive(Clone, Debug)]
+pub(crate) struct LiveWatch {
+    /// The znode, as servers name it.
+    pub(crate) path: Ustring,
+    kind: Kind,
+    /// What the application knew when it was set.
+    pub(crate) since: Zxid,
+}
+
+impl LiveWatch {
+    /// The registrations at a server that serve it, each alone.
+    pub(crate) fn armed_by(&self) -> &'static [WatcherType] {
+        match self.kind {
+            Kind::Data | Kind::Exist => {
+                &[WatcherType::DATA, WatcherType::PERSISTENT, WatcherType::PERSISTENT_RECURSIVE]
+            }
+            Kind::Child => &[WatcherType::CHILDREN, WatcherType::PERSISTENT],
+            Kind::Persistent => &[WatcherType::PERSISTENT],
+            Kind::Recursive => &[WatcherType::PERSISTENT_RECURSIVE],
+        }
+    }
+
+    pub(crate) fn is_persistent(&self) -> bool {
+        matches!(self.kind, Kind::Persistent | Kind::Recursive)
+    }
+
+    /// Whether what has become of the znode should have been told.
+    pub(crate) fn must_have_fired(&self, stat: Option<Stat>) -> bool {
+        match self.kind {
+            Kind::Exist => stat.is_some(),
+            Kind::Data => stat.is_none_or(|stat| stat.mzxid > self.since),
+            Kind::Child => stat.is_none_or(|stat| stat.pzxid > self.since),
+            Kind::Persistent | Kind::Recursive => false,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Live {
     path: Ustring,
     kind: Kind,
+    /// The zxid of the answer that left it: what the application knew then.
+    since: Zxid,
     /// Its connection was lost, and it isn't known to be armed again.
     is_lost: bool,
 }
@@ -47,6 +88,14 @@ impl WatchBook {
             is_closing: false,
             at_connect: BTreeSet::new(),
         }
+    }
+
+    pub(super) fn live(&self) -> impl Iterator<Item = LiveWatch> {
+        self.live.values().map(|live| LiveWatch {
+            path: live.path.clone(),
+            kind: live.kind,
+            since: live.since,
+        })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -72,7 +121,7 @@ impl WatchBook {
             return;
         };
         let path = self.server_path(request.path().expect("a watch has a path"));
-        self.live.insert(reply.request, Live { path, kind, is_lost: false });
+        self.live.insert(reply.request, Live { path, kind, since: reply.zxid, is_lost: false });
     }
 
     pub(super) fn event(&mut self, event: &Event) {

@@ -13,7 +13,7 @@ use zk_session::{
 use super::watches::Kind;
 
 /// All connections, and attempts at one.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct Lines {
     by_id: BTreeMap<ConnectionId, Line>,
     max_frame_len: usize,
@@ -22,7 +22,7 @@ pub(super) struct Lines {
 }
 
 /// An identity, and who waits for its answer.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Auth {
     info: AuthInfo,
     waiting: Vec<RequestId>,
@@ -30,7 +30,7 @@ struct Auth {
     is_cancelled: bool,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct Line {
     pub(super) id: ConnectionId,
     is_live: bool,
@@ -61,7 +61,7 @@ pub(super) struct Line {
     headers: BTreeMap<i32, ReplyHeader>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct SentRequest {
     id: RequestId,
     pub(super) xid: i32,
@@ -69,7 +69,7 @@ pub(super) struct SentRequest {
 }
 
 /// Whose the last frame is, if it was handed out in part.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Begun {
     Nothing,
     Request(RequestId, u64),

@@ -8,8 +8,9 @@ use zk_session::{
     zk_proto::{AddWatchMode, Bytes, CreateMode, ErrorCode, EventType, Request, Response, WatcherType},
 };
 
+use zk_sim::Input;
+
 use crate::{
-    input::Input,
     requests::{
         add_watch, children_watching, create_as, data, delete, exists_watching, get, get_watching,
         remove_watches, set,

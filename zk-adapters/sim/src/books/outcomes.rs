@@ -11,7 +11,7 @@ use zk_session::{
 use super::Lines;
 use crate::input::Input;
 
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Outcomes {
     entries: BTreeMap<RequestId, Entry>,
     open: BTreeSet<RequestId>,
@@ -20,7 +20,7 @@ pub(super) struct Outcomes {
     last_line: Option<ConnectionId>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Entry {
     /// None: the identity of an auth scheme.
     request: Option<Request>,

@@ -1,0 +1,327 @@
+//! What can go wrong, by name.
+
+use core::time::Duration;
+
+use fastrand::Rng;
+use zk_session::{
+    Instant,
+    zk_proto::{
+        Bytes, BytesMut, ConnectRequest, ErrorCode, EventType, KeeperState, ReplyHeader, WatcherEvent, Zxid,
+        encode_event_frame, encode_reply_frame,
+    },
+};
+
+use crate::{
+    chaos::{Chaos, coverage::Phase, is_open},
+    ensemble::Options,
+    input::Input,
+    world::{ClientId, Dialling, Flow, Network},
+};
+
+macro_rules! faults {
+    ($($(#[doc = $doc:literal])+ $fault:ident,)+) => {
+        /// A kind of fault.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Fault {
+            $($(#[doc = $doc])+ $fault,)+
+        }
+
+        impl Fault {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$fault,)+];
+        }
+    };
+}
+
+faults! {
+    /// New connections are refused.
+    Refuse,
+    /// New connections hang.
+    Hang,
+    /// The network gets slow.
+    Delay,
+    /// A connection is reset, with all that is on its way.
+    Reset,
+    /// A connection is reset, and the driver doesn't know how much the transport had taken.
+    ResetUnreported,
+    /// A connection ends for the client, and the server doesn't know.
+    HalfOpen,
+    /// The server closes its connections.
+    ServerCloses,
+    /// Bytes to the server are lost.
+    HoleToServer,
+    /// Bytes to the client are lost.
+    HoleToClient,
+    /// Bytes are lost both ways.
+    Hole,
+    /// Bytes come in small pieces.
+    Pieces,
+    /// Bytes trickle.
+    Trickle,
+    /// The transport takes nothing.
+    Stall,
+    /// The transport takes a few bytes at a time.
+    SlowTransport,
+    /// Bytes are changed on their way.
+    Corrupt,
+    /// A server dies.
+    Crash,
+    /// A server dies, and its disk with it.
+    LoseDisk,
+    /// The leader changes.
+    LeaderChange,
+    /// A server lags behind the leader.
+    Lag,
+    /// A server is cut off from the others.
+    Isolate,
+    /// A server stops in its tracks.
+    Pause,
+    /// The leader ends a session.
+    Expire,
+    /// The leader ends a session while its connection is lost.
+    ExpireAway,
+    /// Somebody else speaks for the session.
+    Steal,
+    /// Somebody tries to, with a wrong password.
+    Stranger,
+    /// The server says what nobody asked for.
+    Lie,
+    /// A tick comes late.
+    LateTick,
+    /// The clock jumps ahead by hours.
+    Jump,
+}
+
+/// Which faults a run has.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    faults: Vec<Fault>,
+}
+
+impl Plan {
+    /// Most runs have a few kinds of faults, some have all, some none.
+    pub(super) fn draw(rng: &mut Rng, options: &Options) -> Self {
+        let mut faults: Vec<Fault> = Fault::ALL.to_vec();
+        rng.shuffle(&mut faults);
+        let few = rng.usize(1..8);
+        faults.truncate(match rng.u32(0..10) {
+            0 => 0,
+            1..4 => faults.len(),
+            _ => few,
+        });
+        // What is told anything can't be held to what it says: such runs are for themselves.
+        if rng.u32(0..4) > 0 {
+            faults.retain(|fault| !matches!(fault, Fault::Corrupt | Fault::Lie));
+        }
+        if options.servers == 1 {
+            faults.retain(|fault| !matches!(fault, Fault::LoseDisk | Fault::LeaderChange | Fault::Isolate));
+        }
+        Self { faults }
+    }
+
+    pub(super) fn has(&self, fault: Fault) -> bool {
+        self.faults.contains(&fault)
+    }
+
+    /// Nobody is told what isn't so.
+    pub(super) fn is_honest(&self) -> bool {
+        !self.has(Fault::Corrupt) && !self.has(Fault::Lie)
+    }
+
+    /// What a server answers, the leader has heard of.
+    pub(super) fn leader_hears(&self) -> bool {
+        !self.has(Fault::Isolate)
+    }
+}
+
+impl Chaos {
+    /// One of the planned faults happens.
+    pub(super) fn go_wrong(&mut self) {
+        let Some(fault) = self.rng.choice(&self.plan.faults).copied() else { return };
+        let client = self.some_session();
+        self.inflict(fault, client);
+    }
+
+    /// A session that is half-way somewhere is hit there.
+    pub(super) fn ambush(&mut self, client: ClientId) {
+        let Some(fault) = self.rng.choice(&self.plan.faults).copied() else { return };
+        self.inflict(fault, client);
+    }
+
+    fn inflict(&mut self, fault: Fault, client: ClientId) {
+        match fault {
+            Fault::Crash
+            | Fault::LoseDisk
+            | Fault::LeaderChange
+            | Fault::Lag
+            | Fault::Isolate
+            | Fault::Pause
+            | Fault::ServerCloses => self.inflict_server(fault, client),
+            Fault::Expire | Fault::ExpireAway | Fault::Steal | Fault::Stranger => {
+                self.inflict_session(fault, client);
+            }
+            Fault::Jump => {
+                if self.rng.u32(0..10) == 0 {
+                    self.count(fault);
+                    self.world.oversleep(Duration::from_secs(self.rng.u64(60..20_000)));
+                }
+            }
+            Fault::LateTick => {}
+            _ => {
+                self.coverage.fault(fault, Phase::of(&self.world, client));
+                self.inflict_network(fault, client);
+            }
+        }
+    }
+
+    fn inflict_network(&mut self, fault: Fault, client: ClientId) {
+        let rng = &mut self.rng;
+        let network = self.world.network(client);
+        match fault {
+            Fault::Refuse => network.dialling = Dialling::Refused,
+            Fault::Hang => network.dialling = Dialling::Hangs,
+            Fault::Delay => network.latency = Duration::from_millis(rng.u64(0..2_000)),
+            Fault::HoleToServer => network.to_server = Flow::BlackHole,
+            Fault::HoleToClient => network.to_client = Flow::BlackHole,
+            Fault::Hole => (network.to_server, network.to_client) = (Flow::BlackHole, Flow::BlackHole),
+            Fault::Pieces => network.piece = rng.usize(1..8),
+            Fault::Trickle => {
+                (network.piece, network.pause) = (rng.usize(1..20), Duration::from_millis(rng.u64(0..400)));
+            }
+            Fault::Stall => network.window = 0,
+            Fault::SlowTransport => network.window = rng.usize(1..64),
+            Fault::Reset => {
+                if rng.bool() {
+                    self.world.take(client, rng.usize(0..100));
+                }
+                self.world.cut(client);
+            }
+            Fault::ResetUnreported => self.world.lose(client, false, true),
+            Fault::HalfOpen => self.world.lose(client, true, false),
+            Fault::Corrupt => {
+                let (at, count) = (rng.usize(0..60), rng.usize(1..4));
+                let flip = rng.u8(1..);
+                let change = |place, byte: &mut u8| {
+                    if (at..at + count).contains(&place) {
+                        *byte ^= flip;
+                    }
+                };
+                self.world.corrupt(client, change);
+            }
+            Fault::Lie => self.lie(client),
+            _ => {}
+        }
+    }
+
+    fn inflict_server(&mut self, fault: Fault, client: ClientId) {
+        let servers = self.world.ensemble().options().servers;
+        let any = self.rng.usize(0..servers);
+        let server =
+            self.world.server(client).filter(|server| *server < servers && self.rng.bool()).unwrap_or(any);
+        let lag = Duration::from_millis(self.rng.u64(0..3_000));
+        for client in self.sessions.clone() {
+            if self.world.server(client) == Some(server) {
+                self.coverage.fault(fault, Phase::of(&self.world, client));
+            }
+        }
+        self.world.ensemble_mut(|ensemble, now| match fault {
+            Fault::Crash => ensemble.crash(server, now),
+            Fault::LoseDisk => {
+                ensemble.crash(server, now);
+                ensemble.lose_disk(server, now);
+            }
+            Fault::LeaderChange => ensemble.lead(server, now),
+            Fault::Lag => ensemble.set_lag(server, lag, now),
+            Fault::Isolate => ensemble.isolate(server, now),
+            Fault::Pause => ensemble.pause(server, now),
+            _ => ensemble.close_connections(server, now),
+        });
+    }
+
+    fn inflict_session(&mut self, fault: Fault, client: ClientId) {
+        let Some(credentials) = self.world.session(client).credentials() else { return };
+        self.coverage.fault(fault, Phase::of(&self.world, client));
+        if matches!(fault, Fault::Expire | Fault::ExpireAway) {
+            if fault == Fault::ExpireAway {
+                self.world.cut(client);
+            }
+            self.ledger.expiring(credentials.session_id);
+            return self.world.ensemble_mut(|ensemble, now| ensemble.expire(credentials.session_id, now));
+        }
+        let servers = self.world.ensemble().options().servers;
+        let server = self.rng.usize(0..servers);
+        let password =
+            if fault == Fault::Steal { credentials.password } else { Bytes::from_static(&[7; 16]) };
+        let request = ConnectRequest {
+            time_out: 10_000,
+            session_id: credentials.session_id,
+            passwd: Some(password),
+            read_only: Some(self.rng.bool()),
+            ..ConnectRequest::default()
+        };
+        let mut hello = BytesMut::new();
+        request.encode_frame(&mut hello);
+        self.world.ensemble_mut(|ensemble, now: Instant| {
+            let address = core::net::Ipv4Addr::new(10, 9, 9, 9).into();
+            if let Some(peer) = ensemble.connect(server, address, now) {
+                ensemble.receive(peer, &hello, now);
+                ensemble.disconnect(peer, now);
+            }
+        });
+    }
+
+    /// The server says something that it has no reason to say.
+    fn lie(&mut self, client: ClientId) {
+        let rng = &mut self.rng;
+        let Some(connection) = self.world.connection(client) else { return };
+        let mut out = BytesMut::new();
+        let (xid, zxid) = (rng.i32(-10..40), Zxid(rng.i64(-2..200)));
+        match rng.u32(0..5) {
+            0 => {
+                let event = WatcherEvent {
+                    event_type: EventType(rng.i32(-2..9)),
+                    state: KeeperState::SYNC_CONNECTED,
+                    path: (*rng.choice(&["/app/a", "/a", "/", "nowhere"]).expect("a choice")).into(),
+                };
+                encode_event_frame(zxid, &event, &mut out);
+            }
+            1 => {
+                let err = ErrorCode(*rng.choice(&[-112, -115, -119, -6, -9_999]).expect("a choice"));
+                encode_reply_frame(&ReplyHeader { xid, zxid, err }, None, &mut out);
+            }
+            2 => encode_reply_frame(&ReplyHeader { xid, zxid, err: ErrorCode::OK }, None, &mut out),
+            3 => out.extend_from_slice(&[0xff, 0xff, 0xff, 0xff]),
+            _ => out.extend((0..rng.usize(1..60)).map(|_| rng.u8(..)).collect::<Vec<_>>()),
+        }
+        let _ = self.world.input(client, Input::Received(connection, out.freeze()));
+    }
+
+    /// Something that went wrong is put right.
+    pub(super) fn heal_something(&mut self) {
+        let client = self.some_session();
+        let servers = self.world.ensemble().options().servers;
+        let server = self.rng.usize(0..servers);
+        match self.rng.u32(0..4) {
+            0 | 1 => *self.world.network(client) = Network::default(),
+            2 => self.world.ensemble_mut(|ensemble, now| {
+                ensemble.restart(server, now);
+                ensemble.resume(server, now);
+            }),
+            _ => self.world.ensemble_mut(|ensemble, now| ensemble.rejoin(server, now)),
+        }
+    }
+
+    /// Everything is put right.
+    pub(super) fn heal(&mut self) {
+        self.world.ensemble_mut(crate::ensemble::SimEnsemble::heal);
+        for client in self.world.clients() {
+            *self.world.network(client) = Network::default();
+            self.world.lay_ghosts(client);
+            if is_open(&self.world, client) && self.world.server(client).is_some() {
+                // A connection that was lost in a black hole would be found out, too; this is quicker.
+                self.world.cut(client);
+            }
+        }
+    }
+}

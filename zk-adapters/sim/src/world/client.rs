@@ -1,0 +1,114 @@
+//! A session in the world, with its driver and its books.
+
+use std::collections::VecDeque;
+
+use zk_session::{Action, Config, Event, Instant, ProbeId, Session};
+
+use crate::{
+    books::Books,
+    ensemble::PeerId,
+    input::Input,
+    world::network::{Link, Network},
+};
+
+/// A session of a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(pub(super) usize);
+
+impl ClientId {
+    /// Counts from 0 on, in the order in which the sessions were opened.
+    pub fn number(self) -> usize {
+        self.0
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) session: Session,
+    pub(super) books: Books,
+    pub(super) network: Network,
+    pub(super) link: Option<Link>,
+    /// Connections that the session has given up, and that don't know it yet.
+    pub(super) ghosts: Vec<Link>,
+    pub(super) probes: VecDeque<(Instant, ProbeId, bool)>,
+    pub(super) events: VecDeque<Event>,
+    /// What the session was told, if it is to be known.
+    pub(super) inputs: Option<Vec<(Instant, Input)>>,
+    pub(super) config: Config,
+}
+
+impl Client {
+    pub(super) fn new(config: Config, now: Instant) -> Self {
+        Self {
+            session: Session::new(config.clone(), now),
+            books: Books::new(config.clone(), now),
+            network: Network::default(),
+            link: None,
+            ghosts: Vec::new(),
+            probes: VecDeque::new(),
+            events: VecDeque::new(),
+            inputs: None,
+            config,
+        }
+    }
+
+    /// The connection to the server that has this name for it.
+    pub(super) fn link_of(&mut self, peer: PeerId) -> Option<&mut Link> {
+        self.link.iter_mut().chain(&mut self.ghosts).find(|link| link.peer == Some(peer))
+    }
+
+    /// When something happens to it next, and what.
+    pub(super) fn next(&self, now: Instant) -> Option<(Instant, Next)> {
+        let mut next: Option<(Instant, Next)> = None;
+        let mut offer = |due: Option<Instant>, what: Next| {
+            if let Some(due) = due
+                && next.is_none_or(|(earliest, _)| due < earliest)
+            {
+                next = Some((due, what));
+            }
+        };
+        if let Some(link) = &self.link {
+            offer(link.to_client.due(), Next::Hear);
+            offer(link.dialled_at, Next::Dialled);
+            offer((!link.outbox.is_empty() && self.network.window > 0).then_some(now), Next::Take);
+            offer(link.to_server.due(), Next::Reach);
+        }
+        for (number, ghost) in self.ghosts.iter().enumerate() {
+            offer(ghost.to_client.due(), Next::GhostHears(number));
+            offer(ghost.to_server.due(), Next::GhostReaches(number));
+        }
+        offer(self.probes.front().map(|(due, ..)| *due), Next::Probed);
+        offer(self.session.poll_timeout(), Next::Tick);
+        next
+    }
+
+    /// Makes a call of the session, and keeps its actions for later.
+    pub(super) fn input(&mut self, input: Input, now: Instant) -> super::Accepted {
+        self.books.before(&input, &self.session, now);
+        let accepted = input.apply(&mut self.session, now);
+        self.books.after(&input, &accepted, &self.session, now);
+        if let Some(inputs) = &mut self.inputs {
+            inputs.push((now, input));
+        }
+        accepted
+    }
+
+    pub(super) fn poll(&mut self) -> Option<Action> {
+        let action = self.session.poll_action()?;
+        self.books.action(&action, &self.session);
+        Some(action)
+    }
+}
+
+/// What can happen to a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Dialled,
+    Take,
+    Reach,
+    Hear,
+    GhostHears(usize),
+    GhostReaches(usize),
+    Probed,
+    Tick,
+}
