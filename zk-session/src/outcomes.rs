@@ -43,20 +43,20 @@ impl Session {
     }
 
     /// Whether the request fits into a frame and into the queue, and what may have to be queued again does.
-    pub(crate) fn admit_size(&self, request: &Request, may_return: bool) -> Result<(), SubmitError> {
-        let len = requests::payload_len(request);
+    pub(crate) fn admit_size(&self, frame_len: usize, may_return: bool) -> Result<(), SubmitError> {
+        let len = frame_len - requests::LENGTH_PREFIX;
         let limit = self.config.max_request_len.min(MAX_FRAME_LEN);
         if len > limit {
             return Err(SubmitError::TooLarge { len, limit });
         }
         let mut after = self.retryable;
-        after.count(may_return, requests::frame_len(request));
+        after.count(may_return, frame_len);
         let limit = self.config.max_queued_requests;
         if self.queue.len() >= limit || after.requests > limit {
             return Err(SubmitError::QueueFull { limit_name: "max_queued_requests", limit });
         }
         let limit = self.config.max_queued_bytes;
-        if self.queue.bytes() + requests::frame_len(request) > limit || after.bytes > limit {
+        if self.queue.bytes() + frame_len > limit || after.bytes > limit {
             return Err(SubmitError::QueueFull { limit_name: "max_queued_bytes", limit });
         }
         Ok(())
@@ -92,17 +92,17 @@ impl Session {
     }
 
     /// Puts an accepted request into the queue, and keeps what will be needed of it again.
-    pub(crate) fn enqueue(&mut self, mut accepted: Accepted, mut request: Request) {
+    pub(crate) fn enqueue(&mut self, mut accepted: Accepted, request: &mut Request) {
         // On an earlier connection another operation may have stood in for it.
         accepted.op = request.op_code();
         if self.is_needed_again(&accepted) {
             accepted.retained = Some(Box::new(request.clone()));
         }
-        accepted.is_covered = accepted.asks_for_watch && self.is_covered(&request);
+        accepted.is_covered = accepted.asks_for_watch && self.is_covered(request);
         if accepted.is_covered {
-            admission::take_watch(&mut request);
+            admission::take_watch(request);
         }
-        self.queue.push(accepted, &request);
+        self.queue.push(accepted, request);
     }
 
     /// Whether the request can be queued again when a connection is lost: by its policy, or because create stands in
@@ -147,8 +147,8 @@ impl Session {
             let delivery = Delivery::of(accepted.was_sent);
             self.fail_or_keep(accepted, delivery, &mut again);
         }
-        for (accepted, request) in again {
-            self.enqueue(accepted, request);
+        for (accepted, mut request) in again {
+            self.enqueue(accepted, &mut request);
         }
     }
 
@@ -201,15 +201,22 @@ impl Session {
         zxid: Zxid,
         result: Result<Response, RequestError>,
     ) {
+        self.settle(accepted);
+        self.tell(accepted.id, zxid, result);
+    }
+
+    /// Takes a request that has its outcome out of the books.
+    #[inline]
+    pub(crate) fn settle(&mut self, accepted: &Accepted) {
         self.watches_asked_for -= usize::from(accepted.asks_for_watch);
         self.retryable.discount(accepted);
         if let Some(deadline) = accepted.deadline {
             self.deadlines.remove(&(deadline, accepted.id));
         }
-        self.tell(accepted.id, zxid, result);
     }
 
     /// Tells an outcome, and counts it.
+    #[inline]
     pub(crate) fn tell(&mut self, request: RequestId, zxid: Zxid, result: Result<Response, RequestError>) {
         self.stats.ended += 1;
         self.emit(Event::Reply(Reply { request, zxid, result }));

@@ -309,12 +309,13 @@ impl Session {
         self.admit(&request)?;
         self.admit_epoch(options.epoch)?;
         self.chroot.apply_checked(&mut request);
+        let len = requests::frame_len(&request);
         let may_return = self.may_return(&request, options.retry);
-        self.admit_size(&request, may_return)?;
+        self.admit_size(len, may_return)?;
         let id = self.accept();
         let asks_for_watch = admission::asks_for_watch(&request);
         self.watches_asked_for += usize::from(asks_for_watch);
-        self.retryable.count(may_return, requests::frame_len(&request));
+        self.retryable.count(may_return, len);
         let accepted = Accepted {
             id,
             op: request.op_code(),
@@ -322,7 +323,7 @@ impl Session {
             retry: options.retry,
             asks_for_watch,
             ops: admission::ops(&request),
-            len: requests::frame_len(&request),
+            len: len as u32, // of 31 bits, and the prefix
             may_return,
             was_sent: false,
             fruitless: 0,
@@ -330,8 +331,8 @@ impl Session {
             creates_ephemeral: admission::creates_ephemeral(&request),
             retained: None,
         };
-        let op = request.op_code();
-        self.enqueue(accepted, request);
+        let op = accepted.op;
+        self.enqueue(accepted, &mut request);
         self.fail_if_unsupported(id, op);
         if let Some(deadline) = options.deadline {
             self.deadlines.insert((deadline, id));
@@ -420,7 +421,7 @@ impl Session {
     /// When [`handle_timeout`](Self::handle_timeout) is due; none if nothing is scheduled, and at
     /// [`Instant::MAX`], where time stands still.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.next_timer().map(|(_, due)| due)
+        self.timers.first()
     }
 }
 

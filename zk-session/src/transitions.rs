@@ -1,5 +1,6 @@
 //! Every change of a session's state.
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use zk_proto::{OpCode, SessionId};
@@ -58,7 +59,7 @@ impl Session {
         self.timers.set(Timer::Read, self.now + self.read_timeout());
         let Some(connection) = &mut self.connection else { return };
         connection.stage = Stage::Auths;
-        connection.rearm = Some(Rearm::new(&self.watches));
+        connection.rearm = Some(Box::new(Rearm::new(&self.watches)));
         let sent_at = connection.connect_sent_at;
         self.timers.set(Timer::Ping, (sent_at + ping_interval(response.timeout)).max(self.now));
         self.heard_of(sent_at, true);

@@ -1,5 +1,7 @@
 //! Giving up watches, at the servers too where they need to know.
 
+use alloc::boxed::Box;
+
 use zk_proto::{OpCode, RemoveWatchesRequest, Request, Ustring, WatcherType, Zxid};
 
 use crate::{Event, RequestId, Session, WatchEndReason, connection::Owner, rearm::Rearm, watches::WatchKind};
@@ -121,25 +123,25 @@ impl Session {
         let Some(connection) = &mut self.connection else { return };
         match &mut connection.rearm {
             Some(rearm) => rearm.also(&self.watches),
-            None => connection.rearm = Some(Rearm::new(&self.watches)),
+            None => connection.rearm = Some(Box::new(Rearm::new(&self.watches))),
         }
     }
 }
 
 /// Whether a server that has answered this operation is one that has removeWatches: 3.5 or later.
 pub(crate) fn proves_remove_watches(op: OpCode) -> bool {
-    const SINCE_3_5: [OpCode; 11] = [
-        OpCode::CREATE2,
-        OpCode::RECONFIG,
-        OpCode::CHECK_WATCHES,
-        OpCode::REMOVE_WATCHES,
-        OpCode::CREATE_CONTAINER,
-        OpCode::CREATE_TTL,
-        OpCode::MULTI_READ,
-        OpCode::GET_EPHEMERALS,
-        OpCode::GET_ALL_CHILDREN_NUMBER,
-        OpCode::ADD_WATCH,
-        OpCode::WHO_AM_I,
-    ];
-    SINCE_3_5.contains(&op)
+    matches!(
+        op,
+        OpCode::CREATE2
+            | OpCode::RECONFIG
+            | OpCode::CHECK_WATCHES
+            | OpCode::REMOVE_WATCHES
+            | OpCode::CREATE_CONTAINER
+            | OpCode::CREATE_TTL
+            | OpCode::MULTI_READ
+            | OpCode::GET_EPHEMERALS
+            | OpCode::GET_ALL_CHILDREN_NUMBER
+            | OpCode::ADD_WATCH
+            | OpCode::WHO_AM_I
+    )
 }
