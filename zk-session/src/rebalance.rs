@@ -111,6 +111,15 @@ mod tests {
     }
 
     #[test]
+    fn fewer_servers_some_of_them_new_have_an_even_load() {
+        // Each of 4 to 7 is to have a quarter; 4 and 5 have a fifth each already.
+        let moves = moved(&servers(1..6), &servers(4..8), 10_000);
+        let at = |port| moves.iter().flatten().filter(|server| server.port == port).count();
+        assert_eq!(moves.iter().flatten().count(), 6_000);
+        assert!((4_800..5_200).contains(&(at(6) + at(7))), "{} and {}", at(6), at(7));
+    }
+
+    #[test]
     fn a_list_that_only_loses_the_current_server_has_a_place_to_go() {
         let before = servers(1..3);
         let mut random = Random::new(1);

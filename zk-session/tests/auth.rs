@@ -322,3 +322,16 @@ fn a_configured_identity_that_no_frame_can_hold_ends_the_session_before_it_begin
     let refused = world.command(|session, now| session.add_auth(long, now));
     assert!(matches!(refused, Err(SubmitError::TooLarge { limit: 60, .. })), "{refused:?}");
 }
+
+/// INV-72.
+#[test]
+fn there_are_only_so_many_identities_and_a_known_one_is_no_other() {
+    let mut world = World::ready(config("a:1"));
+    for number in 0..64 {
+        add(&mut world, &format!("user{number}:pw"));
+    }
+    let refused = world.session.add_auth(info("user64:pw"), world.now);
+    let limit_name = "the number of identities";
+    assert_eq!(refused, Err(SubmitError::QueueFull { limit_name, limit: 64 }));
+    add(&mut world, "user63:pw");
+}
