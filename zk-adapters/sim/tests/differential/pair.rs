@@ -28,6 +28,25 @@ pub(crate) struct Pair {
     /// All sessions that were opened and not closed.
     sessions: Vec<Known>,
     version: zk_sim::Version,
+    pub(crate) tally: Tally,
+}
+
+/// How fast time goes.
+#[derive(Clone, Copy)]
+pub(crate) enum Pace {
+    /// So slowly that no session expires, no container and no znode with a time to live goes: each side has a time of its
+    /// own for that.
+    Still,
+    /// So fast that a test can wait for it.
+    Quick,
+}
+
+/// What was compared so far.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Tally {
+    pub(crate) replies: u64,
+    pub(crate) refusals: u64,
+    pub(crate) events: u64,
 }
 
 /// What a client remembers.
@@ -61,21 +80,24 @@ enum Until {
 }
 
 impl Pair {
-    pub(crate) fn start() -> Self {
+    pub(crate) fn start(pace: Pace) -> Self {
+        let (tick, container_check) = match pace {
+            Pace::Still => (Duration::from_secs(10), Duration::from_secs(36_000)),
+            Pace::Quick => (Duration::from_millis(500), Duration::from_millis(500)),
+        };
         let ensemble = zk_harness::Options::new()
-            .tick_time(TICK)
-            .max_session_timeout(TICK * 20)
-            // In their own time, containers and TTL znodes would go on one side only.
-            .jvm_flag("-Dznode.container.checkIntervalMs=36000000")
+            .tick_time(tick)
+            .max_session_timeout(tick * 20)
+            .jvm_flag(format!("-Dznode.container.checkIntervalMs={}", container_check.as_millis()))
             .config_line("reconfigEnabled=false")
             .standalone()
             .expect("a real server");
         let version = version_of(&ensemble);
         let options = Options {
             version,
-            tick: TICK,
+            tick,
             max_client_cnxns: 0,
-            container_check: Duration::from_secs(36_000),
+            container_check,
             super_digest: Some("super:2KCAOlea08rlrYvOZvQwvrr82Jc=".to_owned()),
             ..Options::default()
         };
@@ -85,8 +107,13 @@ impl Pair {
             mapping: Mapping::default(),
             clients: vec![Client::default(); CLIENTS + 1],
             sessions: Vec::new(),
+            tally: Tally::default(),
             version,
         }
+    }
+
+    pub(crate) fn has_containers(&self) -> bool {
+        versions::knows(self.version, OpCode::CREATE_CONTAINER)
     }
 
     /// All paths of the simulated server, parents first.
@@ -143,6 +170,14 @@ impl Pair {
         let body = body.freeze();
         let frame = Frame { xid: ReplyHeader::AUTH_XID, op: OpCode::AUTH, body: [body.clone(), body] };
         self.exchange(client, vec![frame], if is_refused { Until::Closed } else { Until::First })
+    }
+
+    /// Compares what comes to a client by itself.
+    pub(crate) fn wait(&mut self, client: usize) -> Result<Message, String> {
+        let heard = self.sides().map(|side| Message::decode(&side.wait(client), &Awaited::new()));
+        compare(&mut self.mapping, &heard[0], &heard[1])?;
+        let [_, real] = heard;
+        Ok(real)
     }
 
     fn cut(&mut self, client: usize) {
@@ -305,12 +340,26 @@ impl Pair {
                 return Err(format!("client {client}: simulated {sim:#?}\nreal {real:#?}"));
             };
             compare(&mut self.mapping, sim, real).map_err(|what| format!("client {client}: {what}"))?;
+            self.tally.add(real);
         }
         Ok(())
     }
 
     fn sides(&mut self) -> [&mut dyn Side; 2] {
         [&mut self.sim, &mut self.real]
+    }
+}
+
+impl Tally {
+    fn add(&mut self, message: &Message) {
+        match message {
+            Message::Event(..) => self.events += 1,
+            Message::Reply(header, _) if header.xid != ReplyHeader::PING_XID => {
+                self.replies += 1;
+                self.refusals += u64::from(header.err != ErrorCode::OK);
+            }
+            _ => {}
+        }
     }
 }
 
@@ -354,6 +403,3 @@ fn sort_events(messages: &mut [Message]) {
         _ => (1, zk_proto::Ustring::NULL, zk_proto::EventType::NONE),
     });
 }
-
-/// Long enough that no session expires, and nothing else happens by itself.
-const TICK: Duration = Duration::from_secs(10);

@@ -30,6 +30,8 @@ pub(crate) trait Side {
     fn connect(&mut self, client: usize);
     fn send(&mut self, client: usize, bytes: &[u8]);
     fn receive(&mut self, client: usize) -> Came;
+    /// What comes by itself, some time.
+    fn wait(&mut self, client: usize) -> Came;
     /// The client goes without a word.
     fn cut(&mut self, client: usize);
 }
@@ -82,6 +84,10 @@ impl Side for Real {
                 Came::Closed
             }
         }
+    }
+
+    fn wait(&mut self, client: usize) -> Came {
+        self.receive(client)
     }
 
     fn cut(&mut self, client: usize) {
@@ -167,6 +173,18 @@ impl Side for Sim {
             self.came.remove(&client);
         }
         came
+    }
+
+    fn wait(&mut self, client: usize) -> Came {
+        let end = self.now + PATIENCE;
+        loop {
+            match (self.receive(client), self.ensemble.poll_timeout()) {
+                (Came::Silence, Some(due)) if due <= end => self.now = self.now.max(due),
+                (came, _) => return came,
+            }
+            self.ensemble.handle_timeout(self.now);
+            self.take_outputs();
+        }
     }
 
     fn cut(&mut self, client: usize) {

@@ -74,14 +74,14 @@ impl Step {
 }
 
 pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
-    vec(step(), 1..60)
+    vec(step(), 1..100)
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let client = || 0..CLIENTS;
     let batch = prop_oneof![3 => vec(call(), 1..2), 2 => vec(call(), 2..6)];
     prop_oneof![
-        30 => (client(), batch).prop_map(|(client, calls)| Step::Ask(client, calls)),
+        60 => (client(), batch).prop_map(|(client, calls)| Step::Ask(client, calls)),
         1 => (client(), unknown_op(), vec(any::<u8>(), 0..6))
             .prop_map(|(client, op, body)| Step::Refused(client, op, body.into())),
         2 => (client(), credentials())
