@@ -74,9 +74,14 @@ impl SimEnsemble {
         self.fault(now, server, |ensemble| ensemble.servers[server].is_isolated = false);
     }
 
-    /// Makes a server hear of transactions so much later.
+    /// Makes a server hear of transactions so much later, and of those that are on their way no later than that.
     pub fn set_lag(&mut self, server: usize, lag: Duration, now: Instant) {
-        self.fault(now, server, |ensemble| ensemble.servers[server].lag = lag);
+        self.fault(now, server, |ensemble| {
+            let latest = ensemble.now + ensemble.options.hop + lag;
+            let state = &mut ensemble.servers[server];
+            state.lag = lag;
+            state.inbox.iter_mut().for_each(|(due, _)| *due = latest.min(*due));
+        });
     }
 
     /// Makes a server the leader, if it can be: all connections are closed, as at each change of leader.

@@ -86,7 +86,7 @@ pub(crate) fn call() -> impl Strategy<Value = Call> {
     prop_oneof![
         24 => write().prop_map(Call::Request),
         20 => read().prop_map(Call::Request),
-        5 => watch().prop_map(Call::Request),
+        7 => watch().prop_map(Call::Request),
         5 => vec(op(), 0..5).prop_map(|ops| Call::Request(Request::Multi(Multi { ops }))),
         2 => vec(read_op(), 0..5).prop_map(|ops| Call::Request(Request::MultiRead(Multi { ops }))),
         3 => set_watches(),
@@ -112,11 +112,11 @@ fn write() -> BoxedStrategy<Request> {
 
 fn read() -> BoxedStrategy<Request> {
     prop_oneof![
-        4 => (path(), any::<bool>()).prop_map(|(path, watch)| Request::Exists(ExistsRequest { path, watch })),
-        4 => (path(), any::<bool>()).prop_map(|(path, watch)| Request::GetData(GetDataRequest { path, watch })),
-        3 => (path(), any::<bool>())
+        4 => (path(), watches()).prop_map(|(path, watch)| Request::Exists(ExistsRequest { path, watch })),
+        4 => (path(), watches()).prop_map(|(path, watch)| Request::GetData(GetDataRequest { path, watch })),
+        3 => (path(), watches())
             .prop_map(|(path, watch)| Request::GetChildren(GetChildrenRequest { path, watch })),
-        3 => (path(), any::<bool>())
+        3 => (path(), watches())
             .prop_map(|(path, watch)| Request::GetChildren2(GetChildren2Request { path, watch })),
         2 => path().prop_map(|path| Request::GetAcl(GetAclRequest { path })),
         1 => path().prop_map(|path| Request::Sync(SyncRequest { path })),
@@ -149,6 +149,10 @@ fn watch() -> impl Strategy<Value = Request> {
             Request::CheckWatches(CheckWatchesRequest { path, watcher_type })
         }),
     ]
+}
+
+fn watches() -> impl Strategy<Value = bool> {
+    prop::bool::weighted(0.8)
 }
 
 fn set_watches() -> impl Strategy<Value = Call> {
@@ -225,7 +229,7 @@ fn read_op() -> BoxedStrategy<Op> {
 
 fn create() -> impl Strategy<Value = CreateRequest> {
     let flags = prop_oneof![
-        6 => Just(0), 4 => Just(1), 3 => Just(2), 3 => Just(3), 1 => Just(4), 1 => Just(5), 1 => Just(6),
+        12 => Just(0), 4 => Just(1), 3 => Just(2), 3 => Just(3), 1 => Just(4), 1 => Just(5), 1 => Just(6),
         1 => any::<i32>(),
     ];
     (path(), data(), acl(), flags).prop_map(|(path, data, acl, flags)| CreateRequest {
@@ -272,7 +276,7 @@ fn data() -> impl Strategy<Value = Option<Bytes>> {
 }
 
 fn version() -> impl Strategy<Value = i32> {
-    prop_oneof![6 => Just(-1), 4 => Just(0), 2 => Just(1), 1 => Just(2), 1 => any::<i32>()]
+    prop_oneof![10 => Just(-1), 4 => Just(0), 2 => Just(1), 1 => Just(2), 1 => any::<i32>()]
 }
 
 /// ACLs that everybody, somebody and nobody passes, and such that no server takes.
@@ -280,7 +284,7 @@ fn acl() -> impl Strategy<Value = Vector<Acl>> {
     let perms = prop_oneof![2 => Just(Perms::ALL), 2 => (0..32).prop_map(Perms), 1 => Just(Perms(-1))];
     let entry = (perms, select(ids())).prop_map(|(perms, id)| Acl::new(perms, id));
     prop_oneof![
-        12 => Just(OPEN_ACL_UNSAFE),
+        25 => Just(OPEN_ACL_UNSAFE),
         2 => Just(CREATOR_ALL_ACL),
         5 => vec(entry, 0..4).prop_map(Vector::from),
         1 => Just(Vector::NULL),
@@ -325,7 +329,7 @@ pub(crate) fn path() -> impl Strategy<Value = Ustring> {
 
 fn ordinary_path() -> impl Strategy<Value = Ustring> {
     prop_oneof![
-        12 => select(vec!["/a", "/b", "/a/x", "/a/y", "/a/x/z"]),
+        16 => select(vec!["/a", "/a", "/a", "/b", "/b", "/a/x", "/a/x", "/a/y", "/a/x/z"]),
         3 => select(vec!["/", "/a/", "/q-", "/a/q-", "/ab", "/a/x/z/w"]),
         1 => select(vec!["/zookeeper", "/zookeeper/config", "/zookeeper/quota", "/zookeeper/a"]),
     ]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use zk_proto::{
     AuthPacket, Bytes, BytesMut, ConnectRequest, ErrorCode, Jute, OpCode, ReplyHeader, Request, SessionId,
-    Zxid,
+    SyncRequest, Zxid,
 };
 use zk_sim::Options;
 
@@ -24,10 +24,30 @@ pub(crate) struct Pair {
     sim: Sim,
     real: Real,
     mapping: Mapping,
+    servers: usize,
     clients: Vec<Client>,
     /// All sessions that were opened and not closed.
     sessions: Vec<Known>,
     version: zk_sim::Version,
+    pub(crate) tally: Tally,
+}
+
+/// How fast time goes.
+#[derive(Clone, Copy)]
+pub(crate) enum Pace {
+    /// So slowly that no session expires, no container and no znode with a time to live goes: each side has a time of its
+    /// own for that.
+    Still,
+    /// So fast that a test can wait for it.
+    Quick,
+}
+
+/// What was compared so far.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Tally {
+    pub(crate) replies: u64,
+    pub(crate) refusals: u64,
+    pub(crate) events: u64,
 }
 
 /// What a client remembers.
@@ -52,8 +72,8 @@ struct Frame {
 /// How the client knows that it has heard everything.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Until {
-    /// A ping is answered.
-    Ping,
+    /// A sync is answered: its server has caught up then, too.
+    Fence,
     /// The connection is closed.
     Closed,
     /// Something has come.
@@ -61,21 +81,25 @@ enum Until {
 }
 
 impl Pair {
-    pub(crate) fn start() -> Self {
+    pub(crate) fn start(pace: Pace, servers: usize) -> Self {
+        let (tick, container_check) = match pace {
+            Pace::Still => (Duration::from_secs(10), Duration::from_secs(36_000)),
+            Pace::Quick => (Duration::from_millis(500), Duration::from_millis(500)),
+        };
         let ensemble = zk_harness::Options::new()
-            .tick_time(TICK)
-            .max_session_timeout(TICK * 20)
-            // In their own time, containers and TTL znodes would go on one side only.
-            .jvm_flag("-Dznode.container.checkIntervalMs=36000000")
-            .config_line("reconfigEnabled=false")
-            .standalone()
-            .expect("a real server");
+            .tick_time(tick)
+            .max_session_timeout(tick * 20)
+            .jvm_flag(format!("-Dznode.container.checkIntervalMs={}", container_check.as_millis()))
+            .config_line("reconfigEnabled=false");
+        let ensemble = if servers == 1 { ensemble.standalone() } else { ensemble.start(servers) };
+        let ensemble = ensemble.expect("real servers");
         let version = version_of(&ensemble);
         let options = Options {
+            servers,
             version,
-            tick: TICK,
+            tick,
             max_client_cnxns: 0,
-            container_check: Duration::from_secs(36_000),
+            container_check,
             super_digest: Some("super:2KCAOlea08rlrYvOZvQwvrr82Jc=".to_owned()),
             ..Options::default()
         };
@@ -83,10 +107,16 @@ impl Pair {
             sim: Sim::new(options),
             real: Real::new(ensemble),
             mapping: Mapping::default(),
+            servers,
             clients: vec![Client::default(); CLIENTS + 1],
             sessions: Vec::new(),
+            tally: Tally::default(),
             version,
         }
+    }
+
+    pub(crate) fn has_containers(&self) -> bool {
+        versions::knows(self.version, OpCode::CREATE_CONTAINER)
     }
 
     /// All paths of the simulated server, parents first.
@@ -130,7 +160,7 @@ impl Pair {
                 let body = [0, 1].map(|side| call.body(|age| self.mapping.aged(age)[side]));
                 frames.push(self.frame(client, call.op(), body));
             }
-            self.exchange(client, frames, if knows_all { Until::Ping } else { Until::Closed })?;
+            self.exchange(client, frames, if knows_all { Until::Fence } else { Until::Closed })?;
         }
         Ok(())
     }
@@ -143,6 +173,14 @@ impl Pair {
         let body = body.freeze();
         let frame = Frame { xid: ReplyHeader::AUTH_XID, op: OpCode::AUTH, body: [body.clone(), body] };
         self.exchange(client, vec![frame], if is_refused { Until::Closed } else { Until::First })
+    }
+
+    /// Compares what comes to a client by itself.
+    pub(crate) fn wait(&mut self, client: usize) -> Result<Message, String> {
+        let heard = self.sides().map(|side| Message::decode(&side.wait(client), &Awaited::new()));
+        compare(&mut self.mapping, &heard[0], &heard[1])?;
+        let [_, real] = heard;
+        Ok(real)
     }
 
     fn cut(&mut self, client: usize) {
@@ -176,19 +214,20 @@ impl Pair {
         if self.clients[client].is_connected {
             return Ok(());
         }
-        self.open(client, &Hello::new(Whose::Of(client)))?;
+        self.open(client, &Hello::new(client, Whose::Of(client)))?;
         if self.clients[client].is_connected {
             return Ok(());
         }
-        self.open(client, &Hello::new(Whose::New))
+        self.open(client, &Hello::new(client, Whose::New))
     }
 
     fn open(&mut self, client: usize, hello: &Hello) -> Outcome {
         self.cut(client);
         let frames = [0, 1].map(|side| self.hello(side, hello));
+        let server = hello.server % self.servers;
         let mut messages = Vec::new();
         for (side, frame) in self.sides().into_iter().zip(frames) {
-            side.connect(client);
+            side.connect(client, server);
             side.send(client, &frame);
             messages.push(Message::decode_first(&side.receive(client)));
         }
@@ -253,19 +292,19 @@ impl Pair {
 
     /// Sends requests, and compares all that comes of them, on all connections.
     fn exchange(&mut self, client: usize, frames: Vec<Frame>, until: Until) -> Outcome {
-        let awaited: Awaited = frames.iter().map(|frame| (frame.xid, frame.op)).collect();
+        let mut awaited: Awaited = frames.iter().map(|frame| (frame.xid, frame.op)).collect();
+        awaited.insert(FENCE_XID, OpCode::SYNC);
         // A close of a session can delete several znodes, in no order.
         let is_ordered = frames.iter().all(|frame| frame.op != OpCode::CLOSE_SESSION);
-        let pings = 1 + frames.iter().filter(|frame| frame.op == OpCode::PING).count();
         let mut heard = Vec::new();
         for (number, side) in self.sides().into_iter().enumerate() {
             let mut bytes = BytesMut::new();
             frames.iter().for_each(|frame| encode(frame, number, &mut bytes));
-            if until == Until::Ping {
-                Request::Ping.encode_frame(ReplyHeader::PING_XID, &mut bytes);
+            if until == Until::Fence {
+                put_fence(&mut bytes);
             }
             side.send(client, &bytes);
-            heard.push(hear(side, client, until, pings, &awaited));
+            heard.push(hear(side, client, until, &awaited));
         }
         self.compare(client, &heard[0], &heard[1], is_ordered)?;
         if heard[0].last() == Some(&Message::Closed) {
@@ -278,14 +317,14 @@ impl Pair {
     fn fence(&mut self, but: Option<usize>, is_unordered: bool) -> Outcome {
         let others: BTreeSet<_> =
             (0..CLIENTS).filter(|other| Some(*other) != but && self.clients[*other].is_connected).collect();
-        let mut ping = BytesMut::new();
-        Request::Ping.encode_frame(ReplyHeader::PING_XID, &mut ping);
+        let mut fence = BytesMut::new();
+        put_fence(&mut fence);
         for other in &others {
-            self.sides().into_iter().for_each(|side| side.send(*other, &ping));
+            self.sides().into_iter().for_each(|side| side.send(*other, &fence));
         }
         for other in others {
-            let awaited = Awaited::from([(ReplyHeader::PING_XID, OpCode::PING)]);
-            let heard = self.sides().map(|side| hear(side, other, Until::Ping, 1, &awaited));
+            let awaited = Awaited::from([(FENCE_XID, OpCode::SYNC)]);
+            let heard = self.sides().map(|side| hear(side, other, Until::Fence, &awaited));
             self.compare(other, &heard[0], &heard[1], !is_unordered)?;
             if heard[0].last() == Some(&Message::Closed) {
                 self.clients[other].is_connected = false;
@@ -305,6 +344,7 @@ impl Pair {
                 return Err(format!("client {client}: simulated {sim:#?}\nreal {real:#?}"));
             };
             compare(&mut self.mapping, sim, real).map_err(|what| format!("client {client}: {what}"))?;
+            self.tally.add(real);
         }
         Ok(())
     }
@@ -314,6 +354,23 @@ impl Pair {
     }
 }
 
+impl Tally {
+    fn add(&mut self, message: &Message) {
+        match message {
+            Message::Event(..) => self.events += 1,
+            Message::Reply(header, _) if header.xid != FENCE_XID => {
+                self.replies += 1;
+                self.refusals += u64::from(header.err != ErrorCode::OK);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn put_fence(out: &mut BytesMut) {
+    Request::Sync(SyncRequest { path: "/".into() }).encode_frame(FENCE_XID, out);
+}
+
 fn encode(frame: &Frame, side: usize, out: &mut BytesMut) {
     let body = &frame.body[side];
     i32::try_from(body.len() + 8).expect("short").encode(out);
@@ -321,22 +378,13 @@ fn encode(frame: &Frame, side: usize, out: &mut BytesMut) {
     out.extend_from_slice(body);
 }
 
-fn hear(
-    side: &mut dyn Side,
-    client: usize,
-    until: Until,
-    mut pings: usize,
-    awaited: &Awaited,
-) -> Vec<Message> {
+fn hear(side: &mut dyn Side, client: usize, until: Until, awaited: &Awaited) -> Vec<Message> {
     let mut heard = Vec::new();
     loop {
         let message = Message::decode(&side.receive(client), awaited);
         let ends = match &message {
             Message::Closed | Message::Silence => true,
-            Message::Reply(header, _) if until == Until::Ping => {
-                pings -= usize::from(header.xid == ReplyHeader::PING_XID);
-                pings == 0
-            }
+            Message::Reply(header, _) if until == Until::Fence => header.xid == FENCE_XID,
             Message::Reply(header, _) => until == Until::First && header.err == ErrorCode::OK,
             Message::Opened(_) | Message::Event(..) => false,
         };
@@ -355,5 +403,5 @@ fn sort_events(messages: &mut [Message]) {
     });
 }
 
-/// Long enough that no session expires, and nothing else happens by itself.
-const TICK: Duration = Duration::from_secs(10);
+/// No request's own: those begin at 1.
+const FENCE_XID: i32 = -50;

@@ -23,6 +23,8 @@ pub(crate) enum Step {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Hello {
+    /// By its number; beyond the last server, the count begins anew.
+    pub(crate) server: usize,
     pub(crate) whose: Whose,
     pub(crate) password: Password,
     pub(crate) seen: Seen,
@@ -55,8 +57,9 @@ pub(crate) enum Seen {
 }
 
 impl Hello {
-    pub(crate) fn new(whose: Whose) -> Self {
+    pub(crate) fn new(server: usize, whose: Whose) -> Self {
         Self {
+            server,
             whose,
             password: Password::Right,
             seen: Seen::Aged(0),
@@ -74,14 +77,14 @@ impl Step {
 }
 
 pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
-    vec(step(), 1..60)
+    vec(step(), 1..100)
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let client = || 0..CLIENTS;
     let batch = prop_oneof![3 => vec(call(), 1..2), 2 => vec(call(), 2..6)];
     prop_oneof![
-        30 => (client(), batch).prop_map(|(client, calls)| Step::Ask(client, calls)),
+        60 => (client(), batch).prop_map(|(client, calls)| Step::Ask(client, calls)),
         1 => (client(), unknown_op(), vec(any::<u8>(), 0..6))
             .prop_map(|(client, op, body)| Step::Refused(client, op, body.into())),
         2 => (client(), credentials())
@@ -125,8 +128,9 @@ fn hello() -> impl Strategy<Value = Hello> {
     let seen = prop_oneof![7 => (0..40_usize).prop_map(Seen::Aged), 1 => Just(Seen::Future)];
     let timeout_ms = select(vec![30_000, 30_000, 0, -1, 1, 40_000, i32::MAX]);
     let read_only = select(vec![Some(false), Some(true), None]);
-    (whose, password, seen, timeout_ms, read_only).prop_map(
-        |(whose, password, seen, timeout_ms, read_only)| Hello {
+    (0..3_usize, whose, password, seen, timeout_ms, read_only).prop_map(
+        |(server, whose, password, seen, timeout_ms, read_only)| Hello {
+            server,
             whose,
             password,
             seen,
