@@ -211,7 +211,7 @@ impl Session {
         self.watches_asked_for -= usize::from(accepted.asks_for_watch);
         self.retryable.discount(accepted);
         if let Some(deadline) = accepted.deadline {
-            self.deadlines.remove(&(deadline, accepted.id));
+            self.remove_deadline(deadline, accepted.id);
         }
     }
 

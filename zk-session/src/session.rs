@@ -1,9 +1,6 @@
 //! The session: its inputs, commands, outputs and views.
 
-use alloc::{
-    boxed::Box,
-    collections::{BTreeSet, VecDeque},
-};
+use alloc::{boxed::Box, collections::VecDeque};
 use core::{fmt, time::Duration};
 
 use zk_proto::{ConnectString, Request, SessionId, Zxid};
@@ -142,7 +139,8 @@ pub struct Session {
     pub(crate) closing: bool,
     pub(crate) stats: Stats,
     pub(crate) ensemble: Ensemble,
-    pub(crate) deadlines: BTreeSet<(Instant, RequestId)>,
+    /// In order. Requests mostly have later deadlines than those before them, and end before them.
+    pub(crate) deadlines: VecDeque<(Instant, RequestId)>,
     /// Accepted requests that ask for a watch and have no outcome yet.
     pub(crate) watches_asked_for: usize,
     pub(crate) search: Option<Search>,
@@ -205,7 +203,7 @@ impl Session {
                 config.seed,
                 config.backoff,
             ),
-            deadlines: BTreeSet::new(),
+            deadlines: VecDeque::new(),
             watches_asked_for: 0,
             search: None,
             probe_interval: Duration::ZERO,
@@ -335,7 +333,7 @@ impl Session {
         self.enqueue(accepted, &mut request);
         self.fail_if_unsupported(id, op);
         if let Some(deadline) = options.deadline {
-            self.deadlines.insert((deadline, id));
+            self.insert_deadline(deadline, id);
             self.act_on_deadlines();
         }
         Ok(id)

@@ -204,6 +204,26 @@ fn a_deadline_before_the_hand_out_proves_that_nothing_was_sent() {
 }
 
 #[test]
+fn deadlines_act_in_their_own_order_and_not_for_what_has_ended() {
+    let mut world = World::ready(config("a:1"));
+    let delays = [500, 200, 400, 100, 300, 100];
+    let requests = delays.map(|delay| {
+        let options = RequestOptions::default().with_deadline(world.now + millis(delay));
+        world.submit_with(get_data("/a"), options)
+    });
+    world.reply(1, 5, Ok(data(b"first")));
+    world.command(|session, now| session.cancel(requests[4], now));
+    world.replies();
+    let mut ended = Vec::new();
+    for _ in 0..5 {
+        world.advance(millis(100));
+        ended.push(world.replies().into_iter().map(|reply| reply.request).collect::<Vec<_>>());
+    }
+    let expected = [vec![requests[3], requests[5]], vec![requests[1]], vec![], vec![requests[2]], vec![]];
+    assert_eq!(ended, expected);
+}
+
+#[test]
 fn cancelling_removes_what_is_unsent_and_swallows_the_reply_of_what_is_sent() {
     let mut world = World::associating(config("a:1"));
     let unsent = world.submit(get_data("/a"));

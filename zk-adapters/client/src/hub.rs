@@ -84,6 +84,7 @@ impl Hub {
     /// # Errors
     ///
     /// [`Error::NotSubmitted`] or [`Error::DriverGone`].
+    #[inline]
     pub fn submit(
         &mut self,
         request: Request,

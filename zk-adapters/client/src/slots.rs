@@ -36,6 +36,7 @@ impl Slots {
     /// # Panics
     ///
     /// If four billion requests have no outcome yet; a session bounds its requests far below.
+    #[inline]
     pub fn insert(&mut self, request: RequestId) -> SlotId {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::Free);
@@ -54,6 +55,7 @@ impl Slots {
     }
 
     /// Puts the outcome of a request into its slot, and returns who awaits it.
+    #[inline]
     pub fn finish(&mut self, request: RequestId, outcome: Result<Response, Error>) -> Option<Waker> {
         let place = self.place(request);
         let slot = self.pending.get_mut(place)?.take()?;
@@ -75,6 +77,7 @@ impl Slots {
     /// # Panics
     ///
     /// If the slot was given up, or its outcome taken.
+    #[inline]
     pub fn take(&mut self, slot: SlotId) -> Option<Result<Response, Error>> {
         let place = &mut self.slots[slot.index()];
         if let Slot::Waiting(_) = place {

@@ -14,7 +14,8 @@ use std::{collections::VecDeque, env, fs, process, thread, time::Instant};
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 use zk_std::{
-    Call, Client, CreateMode, Error as RequestError, OPEN_ACL_UNSAFE, StandingEvent, zk_proto::AddWatchMode,
+    Call, Client, CreateMode, Error as RequestError, OPEN_ACL_UNSAFE, StandingEvent, Ustring,
+    zk_proto::AddWatchMode,
 };
 
 type Failure = Box<dyn Error>;
@@ -34,12 +35,14 @@ fn main() -> Result<(), Failure> {
     match arguments.workload.as_str() {
         "w1" => one_at_a_time(&arguments)?,
         "w2" => {
-            let get = |client: &Client, _| client.get_data(PATH);
+            let get = |client: &Client, _| client.get_data(Ustring::from_static(PATH));
             outstanding(&arguments, get, |znode| {
                 assert_eq!(znode.data.map_or(0, |data| data.len()), DATA.len())
             })?;
         }
-        "w3" => outstanding(&arguments, |client, _| client.set_data(PATH, DATA, -1), drop)?,
+        "w3" => {
+            outstanding(&arguments, |client, _| client.set_data(Ustring::from_static(PATH), DATA, -1), drop)?
+        }
         "w3c" => {
             let path = |number| format!("/bench/c/{}-{number:07}", arguments.tag);
             let create = |client: &Client, number| {
@@ -48,7 +51,7 @@ fn main() -> Result<(), Failure> {
             outstanding(&arguments, create, drop)?;
         }
         "w4" => {
-            let list = |client: &Client, _| client.get_children("/bench/dir");
+            let list = |client: &Client, _| client.get_children(Ustring::from_static("/bench/dir"));
             outstanding(&arguments, list, |found| assert_eq!(found.children.len(), 1000))?;
         }
         "w5" => one_time_watches(&arguments)?,
@@ -92,7 +95,10 @@ fn connect(address: &str, session_timeout: Duration) -> Result<Client, Failure> 
 fn one_at_a_time(arguments: &Arguments) -> Result<(), Failure> {
     let client = connect(&arguments.address, LONG)?;
     let get = || -> Result<(), Failure> {
-        assert_eq!(client.get_data(PATH).wait()?.data.map_or(0, |data| data.len()), DATA.len());
+        assert_eq!(
+            client.get_data(Ustring::from_static(PATH)).wait()?.data.map_or(0, |data| data.len()),
+            DATA.len()
+        );
         Ok(())
     };
     for _ in 0..arguments.warm_up {

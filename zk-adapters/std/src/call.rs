@@ -24,8 +24,12 @@ pub struct Call<T> {
 
 #[derive(Debug)]
 enum State {
-    Refused(Error),
-    UnderWay { request: RequestId, slot: SlotId },
+    /// Boxed, as it is rare and large.
+    Refused(Box<Error>),
+    UnderWay {
+        request: RequestId,
+        slot: SlotId,
+    },
     Over,
 }
 
@@ -56,7 +60,7 @@ impl<T> Call<T> {
         let mut inner = shared.lock();
         let (state, waker) = match submit(&mut inner.hub) {
             Ok((request, slot)) => (State::UnderWay { request, slot }, inner.submitted(shared, deadline)),
-            Err(error) => (State::Refused(error), None),
+            Err(error) => (State::Refused(Box::new(error)), None),
         };
         drop(inner);
         if let Some(waker) = waker {
@@ -113,7 +117,7 @@ impl<T> Call<T> {
             return Some((self.read)(outcome));
         }
         match mem::replace(&mut self.state, State::Over) {
-            State::Refused(error) => Some(Err(error)),
+            State::Refused(error) => Some(Err(*error)),
             State::Over | State::UnderWay { .. } => panic!("a call is waited for after it ended"),
         }
     }

@@ -1,14 +1,14 @@
 use core::{fmt, time::Duration};
-use std::{collections::VecDeque, io, net::TcpStream, time::Instant};
+use std::{collections::VecDeque, net::TcpStream, time::Instant};
 
-use bytes::{Buf, Bytes};
 use zk_session::{Action, Config, ConnectionId, Epoch, Event, Session};
 
 use crate::{
     dial::dial,
     news::{News, NewsDesk},
     probe,
-    transport::{Security, Transport},
+    pumped::PumpedLink,
+    transport::Security,
 };
 
 /// A session that is pumped by a loop of the application's own, over a non-blocking socket.
@@ -41,19 +41,13 @@ use crate::{
 pub struct Driver {
     session: Session,
     epoch: Epoch,
-    link: Option<Link>,
+    link: Option<PumpedLink>,
     security: Security,
     events: VecDeque<Event>,
     desk: NewsDesk,
     buffer: Vec<u8>,
     /// The last pump left off with more to do.
     has_more: bool,
-}
-
-struct Link {
-    connection: ConnectionId,
-    transport: Option<Transport>,
-    outbox: Bytes,
 }
 
 impl Driver {
@@ -97,20 +91,18 @@ impl Driver {
     /// The socket to wait for, while there is one. A name that changes tells a new one.
     pub fn socket(&self) -> Option<(ConnectionId, &TcpStream)> {
         let link = self.link.as_ref()?;
-        Some((link.connection, link.transport.as_ref()?.socket()))
+        Some((link.connection, link.socket()?))
     }
 
     /// Whether the socket didn't take all there is to write.
     pub fn wants_to_write(&self) -> bool {
-        self.link.as_ref().is_some_and(|link| link.has_to_write())
+        self.link.as_ref().is_some_and(PumpedLink::has_to_write)
     }
 
     /// How long the loop may sleep; none if only the socket or `wake` matters.
     pub fn timeout(&self) -> Option<Duration> {
-        if self.has_more {
-            return Some(Duration::ZERO);
-        }
-        self.session.poll_timeout().map(|due| due - self.now())
+        let due = self.session.poll_timeout().map(|due| due - self.now());
+        if self.has_more { Some(Duration::ZERO) } else { due }
     }
 
     /// What has happened, each thing once and in order.
@@ -144,9 +136,7 @@ impl Driver {
                 let Some(link) = self.link.as_mut().filter(|link| link.connection == connection) else {
                     return;
                 };
-                link.transport =
-                    transport.filter(|transport| transport.socket().set_nonblocking(true).is_ok());
-                if link.transport.is_some() {
+                if link.open(transport) {
                     self.session.handle_connected(connection, now);
                 } else {
                     self.link = None;
@@ -162,11 +152,11 @@ impl Driver {
                 Action::Emit(event) => self.events.push_back(event),
                 Action::Send { connection, bytes } => {
                     if let Some(link) = self.link.as_mut().filter(|link| link.connection == connection) {
-                        link.outbox = bytes;
+                        link.send(bytes);
                     }
                 }
                 Action::Connect { connection, server } => {
-                    self.link = Some(Link { connection, transport: None, outbox: Bytes::new() });
+                    self.link = Some(PumpedLink::new(connection));
                     let limit = self.session.negotiated_timeout();
                     let security = self.security.clone();
                     let open = move || security.secure(&server, dial(&server, limit)?.0, limit);
@@ -187,14 +177,11 @@ impl Driver {
     /// Writes and reads once each; tells whether anything moved.
     fn transfer(&mut self, now: zk_session::Instant) -> bool {
         let Some(link) = &mut self.link else { return false };
-        let has_to_write = link.has_to_write();
-        let (connection, Some(transport)) = (link.connection, &link.transport) else { return false };
-        let written = if has_to_write { nothing_yet(transport.write(&link.outbox)) } else { Ok(0) };
+        let (connection, written) = (link.connection, link.write());
         if let Ok(sent) = written {
-            link.outbox.advance(sent);
             self.session.handle_sent(connection, sent, now);
         }
-        match nothing_yet(transport.read(&mut self.buffer).and_then(some)) {
+        match link.read(&mut self.buffer) {
             Ok(0) if written.is_ok() => written.is_ok_and(|sent| sent > 0),
             Ok(received) if received > 0 => {
                 self.session.handle_received(connection, &self.buffer[..received], now);
@@ -208,24 +195,6 @@ impl Driver {
                 true
             }
         }
-    }
-}
-
-impl Link {
-    fn has_to_write(&self) -> bool {
-        self.transport.as_ref().is_some_and(|transport| !self.outbox.is_empty() || transport.has_rest())
-    }
-}
-
-/// The end of the stream is an error here.
-fn some(count: usize) -> io::Result<usize> {
-    if count == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(count) }
-}
-
-fn nothing_yet(outcome: io::Result<usize>) -> io::Result<usize> {
-    match outcome {
-        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(0),
-        outcome => outcome,
     }
 }
 
