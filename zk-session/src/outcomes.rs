@@ -178,7 +178,9 @@ impl Session {
     }
 
     pub(crate) fn fail(&mut self, accepted: Accepted, failure: Failure, delivery: Delivery) {
-        let error = self.failure(failure, delivery);
+        // What an earlier connection took counts, whatever became of it on this one.
+        let was_sent = accepted.was_sent || delivery == Delivery::MaybeApplied;
+        let error = self.failure(failure, Delivery::of(was_sent));
         self.outcome(&accepted, Zxid(0), Err(error));
     }
 

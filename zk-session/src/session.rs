@@ -419,7 +419,7 @@ impl Session {
     /// When [`handle_timeout`](Self::handle_timeout) is due; none if nothing is scheduled, and at
     /// [`Instant::MAX`], where time stands still.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.first()
+        self.timers.first().filter(|&due| due < Instant::MAX || self.now < Instant::MAX)
     }
 }
 

@@ -1,4 +1,5 @@
-//! One workload against one server, measured from within: `bench_client <workload> <host:port> <n> [warm-up]`.
+//! One workload against one server, measured from within: `bench_client <workload> <host:port> <n> [warm-up]`. It is built by
+//! `cargo build --profile bench -p zk-tokio --example bench_client`, and needs a server that has the znodes.
 //!
 //! | workload | what runs |
 //! |---|---|
