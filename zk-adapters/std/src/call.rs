@@ -174,11 +174,13 @@ impl<T> fmt::Debug for Call<T> {
 pub(crate) struct CallOptions {
     pub(crate) deadline: Option<Duration>,
     pub(crate) retry: Retry,
+    pub(crate) epoch: Option<u64>,
 }
 
 impl CallOptions {
     fn at(self, shared: &Shared) -> (RequestOptions, Instant) {
-        let options = RequestOptions::default().with_retry(self.retry);
+        let mut options = RequestOptions::default().with_retry(self.retry);
+        options.epoch = self.epoch;
         let Some(deadline) = self.deadline else { return (options, NO_LATER) };
         let now = shared.now();
         (options.with_deadline(now + deadline), now)

@@ -77,7 +77,7 @@ impl Client {
     }
 
     pub(crate) fn new(shared: Arc<Shared>, deadline: Option<Duration>) -> Self {
-        let options = CallOptions { deadline, retry: Retry::Never };
+        let options = CallOptions { deadline, retry: Retry::Never, epoch: None };
         Self { handle: Arc::new(Handle { shared }), chroot: Chroot::default(), options }
     }
 
@@ -101,6 +101,15 @@ impl Client {
     #[must_use]
     pub fn with_retry(&self, retry: Retry) -> Self {
         let options = CallOptions { retry, ..self.options };
+        Self { options, ..self.clone() }
+    }
+
+    /// A handle to the session that there is at present: once another one has followed it, as `Config::on_loss` can ask
+    /// for, its requests are refused with [`SubmitError::StaleEpoch`](crate::SubmitError::StaleEpoch).
+    #[must_use]
+    pub fn of_this_session(&self) -> Self {
+        let epoch = Some(self.shared().lock().hub.session.epoch());
+        let options = CallOptions { epoch, ..self.options };
         Self { options, ..self.clone() }
     }
 

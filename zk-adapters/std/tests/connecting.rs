@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use story::{PATIENCE, Patient, connect, connector, event, standalone};
 use zk_harness::{BlackHole, DeadPort};
+use zk_session::ServerOrder;
 use zk_std::{
     AttemptCause, Client, ConnectError, CreateMode, DialError, OPEN_ACL_UNSAFE, ServerAddr, SessionEnd,
     SessionEvent,
@@ -59,6 +60,28 @@ fn a_failure_comes_in_time_and_names_a_reason_for_each_server() {
     assert!(matches!(cause(&silent.address().to_string()), AttemptCause::Session(_)), "{error:?}");
     let message = error.to_string();
     assert!(message.contains(UNKNOWN) && message.contains("refused"), "{message}");
+}
+
+#[test]
+fn servers_are_tried_in_the_order_that_is_asked_for() {
+    let server = standalone();
+    let dead = DeadPort::take().unwrap();
+    let (good, bad) = (server.address(0).to_string(), dead.address().to_string());
+    let first_tried = |order: ServerOrder, seed: u64| {
+        let connector = connector(&format!("{bad},{good}")).seed(seed).connect_limit(PATIENCE);
+        let ordered = connector.configure(|config| config.server_order = order);
+        let (_client, mut events) = ordered.connect().unwrap();
+        let Some(SessionEvent::Connecting { server }) = events.try_next() else { panic!("no attempt") };
+        server.to_string()
+    };
+    let preferred = ServerOrder::PreferredFirst(vec![good.parse().unwrap()]);
+    let mut shuffled = Vec::new();
+    for seed in 0..8 {
+        assert_eq!(first_tried(preferred.clone(), seed), good);
+        assert_eq!(first_tried(ServerOrder::AsListed, seed), bad);
+        shuffled.push(first_tried(ServerOrder::Shuffled, seed));
+    }
+    assert!(shuffled.contains(&good) && shuffled.contains(&bad), "{shuffled:?}");
 }
 
 #[test]

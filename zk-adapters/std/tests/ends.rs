@@ -7,7 +7,7 @@ mod story;
 use core::time::Duration;
 use std::{thread, time::Instant};
 
-use story::{PATIENCE, Patient, changed, connect, connector, event, standalone, until};
+use story::{PATIENCE, Patient, changed, connect, connector, event, make_familiar, standalone, until};
 use zk_harness::{Direction, Ensemble, Relay};
 use zk_std::{
     ConnectError, CreateMode, Credentials, Error, EventType, OPEN_ACL_UNSAFE, SessionEnd, SessionEvent,
@@ -19,6 +19,7 @@ fn a_close_is_confirmed_and_takes_the_ephemeral_znodes_with_it() {
     let server = standalone();
     let (observer, _) = connect(&server.connect_string());
     let (client, mut events) = connect(&server.connect_string());
+    make_familiar(&client, &mut events);
     let create = client.create("/e", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE);
     let (_, mut watch) = client.exists_and_watch("/never").patient().unwrap();
 
@@ -37,6 +38,7 @@ fn dropping_the_last_handle_closes_the_session_after_its_requests() {
     let server = standalone();
     let (observer, _) = connect(&server.connect_string());
     let (client, mut events) = connect(&server.connect_string());
+    make_familiar(&client, &mut events);
     let create = client.create("/e", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE);
     let clone = client.with_deadline(PATIENCE);
     drop(client);
@@ -81,6 +83,20 @@ fn a_session_that_was_cut_off_too_long_is_told_that_it_has_expired() {
     assert!(events.next_timeout(PATIENCE).is_none());
     assert_eq!(changed(&mut own_watch), Err(WatchEnded::SessionEnded));
     assert_eq!(client.sync("/").patient(), Err(Error::NotSubmitted(SubmitError::Expired)));
+}
+
+#[test]
+fn an_idle_session_is_kept_alive_and_measures_how_far_its_server_is() {
+    let server = standalone();
+    let connector = connector(&server.connect_string()).session_timeout(Duration::from_secs(3));
+    let (client, mut events) = connector.connect().unwrap();
+    event(&mut events, |event| matches!(event, SessionEvent::Ready));
+    thread::sleep(Duration::from_millis(4500));
+    let stats = client.stats();
+    assert!(stats.pings >= 3 && stats.pongs + 1 >= stats.pings, "{stats:?}");
+    assert!(stats.last_ping_round_trip.is_some_and(|trip| trip > Duration::ZERO), "{stats:?}");
+    assert_eq!((stats.connections, stats.attempts), (1, 1));
+    client.sync("/").patient().unwrap();
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::thread;
 
 use zk_harness::Ensemble;
 use zk_std::{
-    Call, Client, Connector, Error, SessionEvent, SessionEvents, StandingCall, StandingEvent, StandingWatch,
-    Watch, WatchCall, WatchEnded, WatchEvent,
+    Call, Client, Connector, CreateMode, Error, OPEN_ACL_UNSAFE, SessionEvent, SessionEvents, StandingCall,
+    StandingEvent, StandingWatch, Watch, WatchCall, WatchEnded, WatchEvent,
 };
 
 /// Something to wait for that fails the test if it takes too long: so a hang is a failure, and no test sleeps.
@@ -57,6 +57,18 @@ pub(crate) fn until(mut is_so: impl FnMut() -> bool) {
         assert!(begun.elapsed() < PATIENCE, "it takes no longer than a minute");
         thread::yield_now();
     }
+}
+
+/// Lets a client find out what its server has. One before 3.5 has no create2, and closes the connection on which it is
+/// asked for it, with what is behind it: a test that counts connections, or that sends more at once, begins after that.
+pub(crate) fn make_familiar(client: &Client, events: &mut SessionEvents) {
+    event(events, |event| matches!(event, SessionEvent::Ready));
+    if server_has(3, 5) {
+        return;
+    }
+    client.create("/familiar", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).patient().expect("a fallback");
+    client.delete("/familiar", -1).patient().expect("a znode to delete");
+    event(events, |event| matches!(event, SessionEvent::Ready));
 }
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
