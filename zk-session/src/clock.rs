@@ -20,7 +20,14 @@ impl Session {
     }
 
     /// What is true by the time alone, whatever the connection does.
+    #[inline]
     pub(crate) fn act_on_time(&mut self) {
+        if self.timers.are_due(self.now) {
+            self.act_on_due_timers();
+        }
+    }
+
+    fn act_on_due_timers(&mut self) {
         if self.timers.is_due(Timer::Deadline, self.now) {
             self.act_on_deadlines();
         }

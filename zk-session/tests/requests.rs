@@ -473,6 +473,21 @@ fn a_read_outlives_any_number_of_connections_that_answer_something_or_never_carr
 }
 
 #[test]
+fn a_read_outlives_any_number_of_moves_to_other_servers() {
+    let mut world = World::ready(config("a:1"));
+    let safe = RequestOptions::default().with_retry(Retry::WhenSafe);
+    world.submit_with(get_data("/read"), safe);
+    for round in 0..6 {
+        assert_eq!(world.sent_requests(), [get_data("/read")], "round {round}");
+        let servers = if round % 2 == 0 { "b:2" } else { "a:1" };
+        world.command(|session, now| session.update_servers(servers.parse().unwrap(), now)).unwrap();
+        world.establish();
+        world.accept();
+    }
+    assert!(world.replies().is_empty());
+}
+
+#[test]
 fn a_reply_to_a_request_that_is_only_half_handed_out_is_nobodys() {
     let mut small = config("a:1,b:2");
     small.max_send_len = 100;

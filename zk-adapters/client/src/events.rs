@@ -83,7 +83,8 @@ pub enum SessionEvent {
         /// How it was found out.
         reason: ExpiredReason,
     },
-    /// A server refused to authenticate the session. The last event; the session itself lives on at the servers
+    /// A server refused to authenticate the session, or an identity of the configuration is longer than
+    /// `Config::max_request_len`. The last event; the session itself, if there was one, lives on at the servers
     /// until its timeout has passed.
     AuthFailed {
         /// The auth scheme, or `sasl`.

@@ -138,8 +138,13 @@ impl Future for Driver {
         let mut now = driver.shared.now();
         loop {
             let turn = driver.turn(context, now);
-            driver.shared.wake(&mut driver.wakeups);
+            let has_woken = driver.shared.wake(&mut driver.wakeups);
             match turn {
+                // Who was woken takes up what came before more of it comes.
+                Turn::Again if has_woken => {
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 Turn::Again => {}
                 Turn::AfterOthers => {
                     // It wakes this task once the runtime has asked the operating system what is readable.

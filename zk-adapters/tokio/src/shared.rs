@@ -54,15 +54,17 @@ impl Shared {
         result
     }
 
-    /// Wakes all who have something to take up.
-    pub(crate) fn wake(&self, wakeups: &mut Wakeups) {
+    /// Wakes all who have something to take up; tells whether there are any.
+    pub(crate) fn wake(&self, wakeups: &mut Wakeups) -> bool {
         trace::tell(&mut wakeups.events);
+        let are_some = !wakeups.wakers.is_empty();
         for waker in wakeups.wakers.drain(..) {
             waker.wake();
         }
         if core::mem::take(&mut wakeups.milestone) {
             self.milestone.notify_waiters();
         }
+        are_some
     }
 
     /// Waits until `look` sees what it wants; it is asked anew at each milestone.
