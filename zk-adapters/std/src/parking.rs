@@ -64,6 +64,7 @@ impl Shared {
     ) -> Option<A::Outcome> {
         let mut inner = self.lock();
         if let Some(outcome) = awaited.take(&mut inner.hub) {
+            inner.activity += 1;
             return Some(outcome);
         }
         drop(inner);
@@ -82,6 +83,7 @@ impl Shared {
         loop {
             inner = self.settle(inner);
             let outcome = awaited.take(&mut inner.hub);
+            inner.activity += u64::from(outcome.is_some());
             if outcome.is_some() || until.is_some_and(|until| until <= now) {
                 self.leave(inner);
                 return outcome;

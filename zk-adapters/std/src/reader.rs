@@ -50,9 +50,9 @@ fn run(shared: &Arc<Shared>, connection: ConnectionId, server: &ServerAddr) {
 
 /// Reads to the connection's end, while nobody else does.
 ///
-/// Those who wait for something read for themselves, which spares them a change of threads. As long as requests
-/// keep coming this thread only looks on, once every [`LINGER`]; when they stop it reads, and there is nothing to
-/// look for any more.
+/// Those who wait for something read for themselves, which spares them a change of threads, and takes in no more than
+/// they can take up. As long as requests are submitted and outcomes taken up, this thread only looks on, once every
+/// [`LINGER`]; when that stops it reads, and there is nothing to look for any more.
 fn attend(shared: &Arc<Shared>, connection: ConnectionId) {
     let mut activity = 0;
     let mut inner = shared.lock();

@@ -31,7 +31,7 @@ pub(crate) struct Inner {
     pub(crate) link: Option<Link>,
     /// When the ticker will wake by itself.
     pub(crate) alarm: Instant,
-    /// Counts what was submitted.
+    /// Counts what was submitted and what was taken up: as long as it moves, there are others to read.
     pub(crate) activity: u64,
     /// The threads that wait for something, and would read if nobody else did.
     followers: BTreeMap<u64, Waker>,

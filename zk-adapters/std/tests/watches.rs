@@ -6,9 +6,10 @@ mod story;
 
 use std::time::Instant;
 
-use story::{PATIENCE, Patient, changed, connect, server_has, standalone};
+use story::{PATIENCE, Patient, changed, connect, server_has, standalone, told};
 use zk_harness::Ensemble;
-use zk_std::{CreateMode, ErrorCode, EventType, OPEN_ACL_UNSAFE};
+use zk_proto::AddWatchMode;
+use zk_std::{CreateMode, ErrorCode, EventType, OPEN_ACL_UNSAFE, StandingEvent};
 
 #[test]
 fn each_kind_of_watch_tells_its_changes() {
@@ -54,6 +55,25 @@ fn two_watches_of_one_path_both_fire() {
     client.set_data("/a", "1", -1).patient().unwrap();
     assert_eq!(changed(&mut one).unwrap().request, one.request());
     assert_eq!(changed(&mut two).unwrap().request, two.request());
+}
+
+/// More than is kept unread, to one who takes it up all the time.
+#[test]
+fn a_standing_watch_leaves_nothing_out_for_one_who_keeps_up() {
+    if !server_has(3, 6) {
+        return;
+    }
+    let server = standalone();
+    let (client, _) = connect(&server.connect_string());
+    client.create("/a", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().unwrap();
+    let mut watch = client.add_watch("/a", AddWatchMode::PERSISTENT).patient().unwrap();
+    let changes: Vec<_> = (0..10_000).map(|_| client.set_data("/a", "", -1)).collect();
+    for _ in 0..10_000 {
+        assert!(matches!(told(&mut watch).unwrap(), StandingEvent::Event(_)), "something was left out");
+    }
+    for change in changes {
+        change.patient().unwrap();
+    }
 }
 
 #[test]
