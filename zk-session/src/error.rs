@@ -245,3 +245,10 @@ pub enum DisconnectReason {
     #[error("the session has ended")]
     SessionEnded,
 }
+
+impl DisconnectReason {
+    /// The session has left a connection with which nothing was wrong.
+    pub(crate) fn is_own_choice(&self) -> bool {
+        matches!(self, Self::Rebalanced | Self::ReadWriteServerFound | Self::UnsupportedOperation { .. })
+    }
+}

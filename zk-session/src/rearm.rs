@@ -179,7 +179,7 @@ impl Rearm {
     pub(crate) fn refused(&mut self, watches: &mut Watches, batch: &Batch) -> Vec<(RequestId, Ustring)> {
         self.answered(batch);
         let owners: Vec<_> = batch.of(watches).map(|(key, _)| key.2).collect();
-        owners.into_iter().filter_map(|owner| Some((owner, watches.remove(owner)?))).collect()
+        owners.into_iter().filter_map(|owner| Some((owner, watches.remove(owner)?.0))).collect()
     }
 
     fn answered(&mut self, batch: &Batch) {

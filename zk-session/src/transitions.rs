@@ -1,5 +1,6 @@
 //! Every change of a session's state.
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use zk_proto::{OpCode, SessionId};
@@ -58,7 +59,7 @@ impl Session {
         self.timers.set(Timer::Read, self.now + self.read_timeout());
         let Some(connection) = &mut self.connection else { return };
         connection.stage = Stage::Auths;
-        connection.rearm = Some(Rearm::new(&self.watches));
+        connection.rearm = Some(Box::new(Rearm::new(&self.watches)));
         let sent_at = connection.connect_sent_at;
         self.timers.set(Timer::Ping, (sent_at + ping_interval(response.timeout)).max(self.now));
         self.heard_of(sent_at, true);
@@ -97,7 +98,7 @@ impl Session {
             self.watches.connection_lost(self.identity.last_zxid);
             let reached = connection.window.reached();
             self.identities.connection_lost(connection.auths.iter().copied(), reached);
-            self.fail_or_requeue(connection);
+            self.fail_or_requeue(connection, &reason);
             if self.config.on_loss == OnLoss::NewSession {
                 self.leave_session();
             }

@@ -43,6 +43,22 @@ fn nothing_reported_counts_as_all_taken_and_a_report_counts_as_it_says() {
     assert_eq!(deliveries(&mut world), [MaybeApplied, NotSent, NotSent]);
 }
 
+/// INV-03: what counts is any connection, not the last one alone.
+#[test]
+fn what_one_connection_took_was_sent_though_the_next_one_took_nothing() {
+    let mut world = World::ready(config("a:1,b:2"));
+    world.submit_with(sync("/"), RequestOptions::default().with_retry(Retry::WhenSafe));
+    world.cut();
+    world.establish();
+    world.takes_at_once = false;
+    world.accept();
+    world.take(0);
+    assert_eq!(world.session.stats().in_flight, 1, "it was handed out again");
+    world.command(|session, now| session.close(now));
+    world.advance(millis(6000));
+    assert_eq!(deliveries(&mut world), [MaybeApplied]);
+}
+
 #[test]
 fn each_request_of_a_chunk_counts_from_its_first_byte() {
     for (taken, expected) in [

@@ -1,6 +1,7 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::StartError;
 
@@ -66,6 +67,13 @@ impl Distribution {
     /// The server's version as its jar's name tells it, such as `3.8.0`.
     pub fn version(&self) -> Option<&str> {
         self.version.as_deref()
+    }
+
+    /// A program of this ZooKeeper, such as `org.apache.zookeeper.ZooKeeperMain`, its command line client.
+    pub fn program(&self, main_class: &str) -> Command {
+        let mut command = Command::new(&self.java);
+        command.args(["-cp", &self.class_path, main_class]);
+        command
     }
 
     pub(crate) fn class_path(&self) -> &str {

@@ -8,6 +8,7 @@ mod chaos;
 pub mod drive;
 mod ensemble;
 mod input;
+pub mod serve;
 mod world;
 
 pub use books::Books;

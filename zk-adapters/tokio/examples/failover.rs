@@ -1,14 +1,16 @@
 //! A session that survives its servers: what it lives through, on a timeline.
 //!
-//! `cargo run -p zk-tokio --example failover` starts an ensemble of three real servers, kills and pauses the one that the
-//! session is on, again and again, and shows that the session, its ephemeral znode and its watch are still there.
-//! `-- --connect host:port,...` watches a session on servers of your own, until `--seconds N` have passed or Ctrl-C.
+//! `cargo run -p zk-tokio --example failover` serves an ensemble of three simulated servers on loopback, kills and pauses
+//! the one that the session is on, again and again, and shows that the session, its ephemeral znode and its watch are still
+//! there. `-- --real` does the same to real servers, which needs ZooKeeper installed. `-- --connect host:port,...` watches a
+//! session on servers of your own, until `--seconds N` have passed or Ctrl-C.
 
-use core::{error::Error, fmt::Display, time::Duration};
+use core::{error::Error, fmt::Display, net::SocketAddr, time::Duration};
 use std::time::Instant;
 
 use tokio::{select, time::sleep};
 use zk_harness::Ensemble;
+use zk_sim::serve::Served;
 use zk_tokio::{Client, CreateMode, OPEN_ACL_UNSAFE, SessionEvent, SessionEvents};
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -16,6 +18,13 @@ type Failure = Box<dyn Error + Send + Sync>;
 struct Arguments {
     connect: Option<String>,
     seconds: Option<u64>,
+    is_real: bool,
+}
+
+/// Three servers that fail on purpose.
+enum Servers {
+    Simulated(Served),
+    Real(Ensemble),
 }
 
 /// Says things with the milliseconds since it began.
@@ -34,27 +43,37 @@ async fn main() -> Result<(), Failure> {
     let timeline = Timeline(Instant::now());
     match &arguments.connect {
         Some(servers) => look_on(timeline, servers, arguments.seconds).await,
-        None => {
+        None if arguments.is_real => {
             timeline.say("servers", "three are starting");
             let ensemble = tokio::task::spawn_blocking(|| Ensemble::start(3)).await??;
-            survive(timeline, &ensemble).await
+            survive(timeline, &Servers::Real(ensemble)).await
+        }
+        None => {
+            let options = zk_sim::Options {
+                servers: 3,
+                tick: Duration::from_millis(500),
+                sync_limit: Duration::from_secs(2),
+                ..zk_sim::Options::default()
+            };
+            survive(timeline, &Servers::Simulated(Served::start(options)?)).await
         }
     }
 }
 
 fn arguments() -> Result<Arguments, Failure> {
-    let mut arguments = Arguments { connect: None, seconds: None };
+    let mut arguments = Arguments { connect: None, seconds: None, is_real: false };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} wants a value"));
         match word.as_str() {
+            "--real" => arguments.is_real = true,
             "--connect" => arguments.connect = Some(value()?),
             "--seconds" => {
                 let seconds = value()?;
                 arguments.seconds =
                     Some(seconds.parse().map_err(|_| format!("--seconds: {seconds:?} is not a number"))?);
             }
-            _ => return Err(format!("{word}: known are --connect HOSTS and --seconds N").into()),
+            _ => return Err(format!("{word}: known are --real, --connect HOSTS and --seconds N").into()),
         }
     }
     Ok(arguments)
@@ -83,7 +102,7 @@ async fn look_on(timeline: Timeline, servers: &str, seconds: Option<u64>) -> Res
 }
 
 /// A session on servers that fail on purpose.
-async fn survive(timeline: Timeline, ensemble: &Ensemble) -> Result<(), Failure> {
+async fn survive(timeline: Timeline, ensemble: &Servers) -> Result<(), Failure> {
     let servers = ensemble.connect_string();
     timeline.say("servers", format!("{servers} serve"));
     let (client, events) = connect(&servers).await?;
@@ -110,7 +129,7 @@ async fn survive(timeline: Timeline, ensemble: &Ensemble) -> Result<(), Failure>
             sleep(Duration::from_millis(5)).await;
         }
         if is_killed {
-            ensemble.launch(victim)?
+            ensemble.restart(victim)?
         } else {
             ensemble.resume(victim)
         }
@@ -134,6 +153,50 @@ async fn survive(timeline: Timeline, ensemble: &Ensemble) -> Result<(), Failure>
     if is_same && is_gone { Ok(()) } else { Err("the session did not survive".into()) }
 }
 
+impl Servers {
+    fn connect_string(&self) -> String {
+        match self {
+            Self::Simulated(served) => served.connect_string(),
+            Self::Real(ensemble) => ensemble.connect_string(),
+        }
+    }
+
+    fn address(&self, server: usize) -> SocketAddr {
+        match self {
+            Self::Simulated(served) => served.address(server),
+            Self::Real(ensemble) => ensemble.address(server),
+        }
+    }
+
+    fn kill(&self, server: usize) {
+        match self {
+            Self::Simulated(served) => served.crash(server),
+            Self::Real(ensemble) => ensemble.kill(server),
+        }
+    }
+
+    fn restart(&self, server: usize) -> Result<(), Failure> {
+        match self {
+            Self::Simulated(served) => Ok(served.restart(server)?),
+            Self::Real(ensemble) => Ok(ensemble.launch(server)?),
+        }
+    }
+
+    fn pause(&self, server: usize) {
+        match self {
+            Self::Simulated(served) => served.pause(server),
+            Self::Real(ensemble) => ensemble.pause(server),
+        }
+    }
+
+    fn resume(&self, server: usize) {
+        match self {
+            Self::Simulated(served) => served.resume(server),
+            Self::Real(ensemble) => ensemble.resume(server),
+        }
+    }
+}
+
 async fn connect(servers: &str) -> Result<(Client, SessionEvents), Failure> {
     Ok(Client::connector(servers)?.session_timeout(Duration::from_secs(6)).connect().await?)
 }
@@ -145,10 +208,10 @@ async fn create_ephemeral(timeline: Timeline, client: &Client) -> Result<String,
     Ok(created.path.to_string())
 }
 
-/// Which server of the ensemble the session is on.
-fn current(client: &Client, ensemble: &Ensemble) -> Option<usize> {
+/// Which of the three the session is on.
+fn current(client: &Client, ensemble: &Servers) -> Option<usize> {
     let server = client.server()?;
-    (0..ensemble.len()).find(|&index| ensemble.address(index).port() == server.port)
+    (0..3).find(|&index| ensemble.address(index).port() == server.port)
 }
 
 /// Tells what the session says.

@@ -1,8 +1,12 @@
 //! Who may do what: identities and ACLs, as `PrepRequestProcessor.fixupACL` and `ZooKeeperServer.checkACL` have it.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv6Addr};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use sha1::{Digest as _, Sha1};
 use zk_session::zk_proto::{Acl, Bytes, ErrorCode, Id, Perms, Ustring, Vector};
+
+use crate::ensemble::{options::Version, text};
 
 /// The scheme of whoever passes every check.
 const SUPER: &str = "super";
@@ -29,9 +33,8 @@ impl Identities {
     ) -> Result<(), ErrorCode> {
         match scheme {
             "digest" => {
-                let text = String::from_utf8_lossy(auth.map(Bytes::as_ref).unwrap_or_default()).into_owned();
-                let (user, password) = text.split_once(':').unwrap_or((&text, ""));
-                let id = Id::digest(user, password).map_err(|_| ErrorCode::AUTH_FAILED)?;
+                let text = String::from_utf8_lossy(auth.ok_or(ErrorCode::AUTH_FAILED)?);
+                let id = digest(&text);
                 if super_digest.is_some_and(|expected| id.id.to_str() == expected) {
                     self.add(Id { scheme: SUPER.into(), id: Ustring::from("") });
                 }
@@ -68,16 +71,22 @@ impl Identities {
         }
         let same_scheme = self.0.iter().filter(|id| id.scheme == entry.id.scheme);
         if entry.id.scheme == "ip" {
-            return same_scheme.into_iter().any(|id| ip_matches(&id.id.to_str(), &entry.id.id.to_str()));
+            return same_scheme
+                .into_iter()
+                .any(|id| ip_matches(&text::read(&id.id), &text::read(&entry.id.id)));
         }
         same_scheme.into_iter().any(|id| id.id == entry.id.id)
     }
 
     /// What is stored of an ACL that a request brings: `auth` entries become the connection's identities.
-    pub(crate) fn fix(&self, acl: &Vector<Acl>) -> Result<Vec<Acl>, ErrorCode> {
+    pub(crate) fn fix(&self, acl: &Vector<Acl>, version: Version) -> Result<Vec<Acl>, ErrorCode> {
+        let is_old = version == Version::V3_4;
+        if is_old && acl.is_null() {
+            return Err(ErrorCode::MARSHALLING_ERROR);
+        }
         let mut given: Vec<Acl> = Vec::new();
-        for entry in acl {
-            if !given.contains(&entry) {
+        for entry in acl.iter().map(|entry| echo(&entry)) {
+            if !is_among(&entry, &given)? {
                 given.push(entry);
             }
         }
@@ -86,9 +95,12 @@ impl Identities {
         }
         let mut stored = Vec::new();
         for entry in given {
+            if is_old {
+                not_null(&entry.id.scheme)?;
+            }
             if entry.id.scheme == "auth" {
                 stored.extend(self.expand(entry.perms)?);
-            } else if is_valid(&entry.id) {
+            } else if is_valid(&entry.id, version)? {
                 stored.push(entry);
             } else {
                 return Err(ErrorCode::INVALID_ACL);
@@ -111,7 +123,7 @@ pub(crate) fn mask(acl: &[Acl]) -> Vec<Acl> {
         if entry.id.scheme == "digest"
             && let Some((user, _)) = entry.id.id.to_str().split_once(':')
         {
-            entry.id.id = format!("{user}:x").into();
+            entry.id.id = text::write(&format!("{user}:x"));
         }
         entry
     });
@@ -120,7 +132,7 @@ pub(crate) fn mask(acl: &[Acl]) -> Vec<Acl> {
 
 /// The name that whoAmI gives to an identity.
 pub(crate) fn user_name(id: &Id) -> String {
-    let text = id.id.to_str();
+    let text = text::read(&id.id);
     if id.scheme == "digest" {
         return text.split(':').next().unwrap_or_default().to_owned();
     }
@@ -131,30 +143,84 @@ fn is_world(id: &Id) -> bool {
     id.scheme == "world" && id.id == "anyone"
 }
 
-fn is_valid(id: &Id) -> bool {
-    let text = id.id.to_str();
-    if is_world(id) {
-        return true;
+/// What is left of an entry that a server has read and written.
+pub(crate) fn echo(entry: &Acl) -> Acl {
+    let id = Id { scheme: text::echo(&entry.id.scheme), id: text::echo(&entry.id.id) };
+    Acl::new(entry.perms, id)
+}
+
+/// `DigestAuthenticationProvider.generateDigest`: the user is what precedes the first colon, the hash is of the whole.
+fn digest(text: &str) -> Id {
+    let user = text.split(':').next().unwrap_or_default();
+    let hash = STANDARD.encode(Sha1::digest(text));
+    Id { scheme: "digest".into(), id: text::write(&format!("{user}:{hash}")) }
+}
+
+/// Java compares perms, scheme and id, in this order, and fails where it comes to compare a null.
+fn is_among(entry: &Acl, given: &[Acl]) -> Result<bool, ErrorCode> {
+    for other in given.iter().filter(|other| other.perms == entry.perms) {
+        not_null(&entry.id.scheme)?;
+        if other.id.scheme == entry.id.scheme {
+            not_null(&entry.id.id)?;
+            if other.id.id == entry.id.id {
+                return Ok(true);
+            }
+        }
     }
-    if id.scheme == "digest" {
+    Ok(false)
+}
+
+fn is_valid(id: &Id, version: Version) -> Result<bool, ErrorCode> {
+    if !["world", "digest", "ip"].iter().any(|scheme| id.scheme == *scheme) {
+        return Ok(false);
+    }
+    not_null(&id.id)?;
+    let text = text::read(&id.id);
+    Ok(if id.scheme == "digest" {
         // As Java splits: what is empty at the end doesn't count.
-        return text.trim_end_matches(':').split(':').count() == 2;
-    }
-    id.scheme == "ip" && parse_net(&text).is_some()
+        text.trim_end_matches(':').split(':').count() == 2
+    } else {
+        is_world(id) || (id.scheme == "ip" && Net::parse(&text, version).is_some())
+    })
+}
+
+/// A null where there must be none fails the request, as what it is: not foreseen.
+pub(crate) fn not_null(text: &Ustring) -> Result<(), ErrorCode> {
+    if text.is_null() { Err(ErrorCode::MARSHALLING_ERROR) } else { Ok(()) }
 }
 
 fn ip_matches(address: &str, net: &str) -> bool {
-    let (Ok(IpAddr::V4(address)), Some((net, bits))) = (address.parse(), parse_net(net)) else {
+    let (Some(address), Some(net)) = (Net::parse(address, Version::V3_9), Net::parse(net, Version::V3_9))
+    else {
         return false;
     };
-    let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
-    (address.to_bits() ^ net) & mask == 0
+    let bit = |bytes: &[u8], at: usize| bytes[at / 8] << (at % 8) & 0x80;
+    address.bytes.len() == net.bytes.len()
+        && (0..net.bits).all(|at| bit(&address.bytes, at) == bit(&net.bytes, at))
 }
 
-/// `a.b.c.d` or `a.b.c.d/bits`.
-fn parse_net(text: &str) -> Option<(u32, u32)> {
-    let (address, bits) = text.split_once('/').unwrap_or((text, "32"));
-    let address: core::net::Ipv4Addr = address.parse().ok()?;
-    let bits = bits.parse().ok().filter(|bits| *bits <= 32)?;
-    Some((address.to_bits(), bits))
+/// An address, and how many of its bits count: `a.b.c.d`, `a.b.c.d/bits`, and the like of IPv6 from 3.9.4 on.
+struct Net {
+    bytes: Vec<u8>,
+    bits: usize,
+}
+
+impl Net {
+    fn parse(text: &str, version: Version) -> Option<Self> {
+        if text.contains('/') && version == Version::V3_4 {
+            return None;
+        }
+        let (address, bits) =
+            text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let bytes = if address.contains(':') && version >= Version::V3_9 {
+            address.parse::<Ipv6Addr>().ok().filter(|_| !address.contains('.'))?.octets().to_vec()
+        } else {
+            let bytes: Option<Vec<u8>> =
+                address.split('.').map(|part| u8::try_from(part.parse::<i32>().ok()?).ok()).collect();
+            bytes.filter(|bytes| bytes.len() == 4)?
+        };
+        let most = bytes.len() * 8;
+        let bits = bits.map_or(Some(most), |bits| usize::try_from(bits.parse::<i32>().ok()?).ok())?;
+        (bits <= most).then_some(Self { bytes, bits })
+    }
 }

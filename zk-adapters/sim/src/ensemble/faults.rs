@@ -5,7 +5,7 @@ use core::time::Duration;
 use zk_session::{Instant, zk_proto::SessionId};
 
 use crate::ensemble::{
-    SimEnsemble, Tree, config_text,
+    SimEnsemble, fresh_tree,
     server::{Role, Server},
     sessions::Sessions,
     watches::Watches,
@@ -42,7 +42,7 @@ impl SimEnsemble {
     pub fn lose_disk(&mut self, server: usize, now: Instant) {
         self.fault(now, server, |ensemble| {
             if ensemble.servers[server].role == Role::Down && ensemble.servers.len() > 1 {
-                ensemble.servers[server].tree = Tree::new(&config_text(ensemble.servers.len()));
+                ensemble.servers[server].tree = fresh_tree(&ensemble.options);
                 ensemble.servers[server].applied = 0;
             }
         });
@@ -74,9 +74,14 @@ impl SimEnsemble {
         self.fault(now, server, |ensemble| ensemble.servers[server].is_isolated = false);
     }
 
-    /// Makes a server hear of transactions so much later.
+    /// Makes a server hear of transactions so much later, and of those that are on their way no later than that.
     pub fn set_lag(&mut self, server: usize, lag: Duration, now: Instant) {
-        self.fault(now, server, |ensemble| ensemble.servers[server].lag = lag);
+        self.fault(now, server, |ensemble| {
+            let latest = ensemble.now + ensemble.options.hop + lag;
+            let state = &mut ensemble.servers[server];
+            state.lag = lag;
+            state.inbox.iter_mut().for_each(|(due, _)| *due = latest.min(*due));
+        });
     }
 
     /// Makes a server the leader, if it can be: all connections are closed, as at each change of leader.
@@ -109,7 +114,7 @@ impl SimEnsemble {
         self.run(now);
         (0..self.servers.len()).for_each(|server| self.close_all(server));
         let watches = Watches::new(self.options.version.one_mode_per_path());
-        let server = Server::new(Tree::new(&config_text(self.servers.len())), watches);
+        let server = Server::new(fresh_tree(&self.options), watches);
         self.servers.iter_mut().for_each(|state| *state = server.clone());
         self.sessions = Sessions::new(self.options.tick, self.options.seed.wrapping_add(1));
         self.log.clear();

@@ -2,13 +2,14 @@
 
 use zk_session::{
     Instant,
-    zk_proto::{ErrorCode, SessionId, Zxid},
+    zk_proto::{ErrorCode, Request, SessionId, Zxid},
 };
 
 use crate::ensemble::{
     SimEnsemble,
+    access::Identities,
     peer::PeerId,
-    prepare::Preparation,
+    prepare::{Preparation, Prepared},
     server::{Asked, Delivery, Proposal, Role},
     txn::{Transaction, Txn},
 };
@@ -71,17 +72,28 @@ impl SimEnsemble {
                 let txn = self.close_session(session);
                 self.commit(session, xid, txn, Some(peer));
             }
-            Asked::Write(write) => {
-                let txn = match self.sessions.get(session) {
-                    None => Txn::Error(ErrorCode::SESSION_EXPIRED),
-                    Some(tracked) if tracked.owner != Some(peer) => Txn::Error(ErrorCode::SESSION_MOVED),
-                    Some(_) => {
-                        let tree = &self.servers[self.leader.expect("it decides")].tree;
-                        let types = self.options.extended_types;
-                        Preparation::new(tree, &write.1, session, types).request(&write.0)
-                    }
-                };
-                self.commit(session, xid, txn, Some(peer));
+            Asked::Malformed => {
+                self.commit(session, xid, Txn::Error(ErrorCode::MARSHALLING_ERROR), Some(peer));
+            }
+            Asked::Write(write) => match self.prepare(peer, session, &write) {
+                Prepared::Txn(txn) => self.commit(session, xid, txn, Some(peer)),
+                Prepared::Failed { takes_zxid, has_body } => {
+                    self.last_zxid += i64::from(takes_zxid);
+                    self.tell(server, Delivery::Failed { peer, has_body });
+                }
+            },
+        }
+    }
+
+    fn prepare(&self, peer: PeerId, session: SessionId, write: &(Request, Identities)) -> Prepared {
+        match self.sessions.get(session) {
+            None => Prepared::Txn(Txn::Error(ErrorCode::SESSION_EXPIRED)),
+            Some(tracked) if tracked.owner != Some(peer) => {
+                Prepared::Txn(Txn::Error(ErrorCode::SESSION_MOVED))
+            }
+            Some(_) => {
+                let tree = &self.servers[self.leader.expect("it decides")].tree;
+                Preparation::new(tree, &write.1, session, &self.options).request(&write.0)
             }
         }
     }

@@ -36,6 +36,7 @@ mod replies;
 mod server;
 mod serving;
 mod sessions;
+mod text;
 mod tree;
 mod txn;
 mod watches;
@@ -110,9 +111,8 @@ pub struct SimEnsemble {
 impl SimEnsemble {
     /// An ensemble whose servers are up and have elected a leader.
     pub fn new(options: Options, now: Instant) -> Self {
-        let config = config_text(options.servers);
         let watches = Watches::new(options.version.one_mode_per_path());
-        let server = Server::new(Tree::new(&config), watches);
+        let server = Server::new(fresh_tree(&options), watches);
         let mut ensemble = Self {
             now,
             servers: vec![server; options.servers.max(1)],
@@ -354,6 +354,11 @@ impl SimEnsemble {
             self.peers.iter().filter(|(_, peer)| peer.server == server).map(|(id, _)| *id).collect();
         peers.into_iter().for_each(|id| self.close(id));
     }
+}
+
+fn fresh_tree(options: &Options) -> Tree {
+    let config = (options.version > Version::V3_4).then(|| config_text(options.servers));
+    Tree::new(config.as_deref())
 }
 
 /// The text of `/zookeeper/config`: a server that is alone has none.

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use zk_session::zk_proto::OpCode;
+use zk_session::zk_proto::{CreateMode, Op, OpCode};
 
 /// How an ensemble is set up; the defaults are those of a fresh ZooKeeper 3.9 with `tickTime=2000`.
 #[derive(Clone, Debug)]
@@ -122,6 +122,20 @@ impl Version {
         self < Self::V3_9
     }
 
+    /// A write that can't be decoded takes a zxid: it was drawn first, until ZOOKEEPER-4615.
+    pub(crate) fn numbers_malformed(self, op: OpCode) -> bool {
+        let writes = [
+            OpCode::CREATE,
+            OpCode::CREATE2,
+            OpCode::CREATE_CONTAINER,
+            OpCode::CREATE_TTL,
+            OpCode::DELETE,
+            OpCode::SET_DATA,
+            OpCode::SET_ACL,
+        ];
+        op == OpCode::MULTI || (self < Self::V3_9 && writes.contains(&op))
+    }
+
     /// exists needs READ: ZOOKEEPER-2590.
     pub(crate) fn exists_needs_read(self) -> bool {
         self >= Self::V3_9
@@ -132,9 +146,21 @@ impl Version {
         self >= Self::V3_8
     }
 
-    /// create2 in a multi answers with a stat: ZOOKEEPER-4026.
-    pub(crate) fn multi_create2_has_stat(self) -> bool {
-        self >= Self::V3_9
+    /// As what a create is done that is part of a multi: its flags decide, and what they leave open the operation since
+    /// ZOOKEEPER-4026. It answers with a stat, too, unless it is a plain create.
+    pub(crate) fn kind_of_create(self, op: &Op) -> Option<OpCode> {
+        let flags = match op {
+            Op::Create(create) | Op::Create2(create) | Op::CreateContainer(create) => create.flags,
+            Op::CreateTtl(create) => create.flags,
+            _ => return None,
+        };
+        Some(match CreateMode::from_flags(flags, 1) {
+            _ if self == Self::V3_4 => OpCode::CREATE,
+            Some(CreateMode::Container) => OpCode::CREATE_CONTAINER,
+            Some(mode) if mode.ttl().is_some() => OpCode::CREATE_TTL,
+            _ if self >= Self::V3_9 && !matches!(op, Op::CreateTtl(_)) => op.op_code(),
+            _ => OpCode::CREATE,
+        })
     }
 
     /// Read-only servers neither open sessions nor resume the ensemble's.

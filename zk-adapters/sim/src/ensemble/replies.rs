@@ -1,17 +1,18 @@
 //! What a server does with the leader's word: applies it, tells watches, and answers.
 
 use zk_session::zk_proto::{
-    Create2Response, CreateResponse, ErrorCode, EventType, KeeperState, MultiResponse, Op, OpResult, Perms,
-    ReplyHeader, Request, Response, SetAclResponse, SetDataResponse, SetWatches, SetWatches2, SyncResponse,
-    Ustring, Vector, WatcherEvent, Zxid, encode_event_frame,
+    Create2Response, CreateResponse, ErrorCode, EventType, KeeperState, MultiResponse, Op, OpCode, OpResult,
+    Perms, ReplyHeader, Request, Response, SetAclResponse, SetDataResponse, SetWatches, SetWatches2,
+    SyncResponse, Ustring, Vector, WatcherEvent, Zxid, encode_event_frame,
 };
 
 use crate::ensemble::{
     SimEnsemble,
     options::Version,
     peer::{PeerId, Ready},
-    reads,
+    reads::{Answer, Failure, Reader},
     server::Delivery,
+    text,
     tree::{Applied, Change},
     txn::Txn,
     watches::{Modes, Table},
@@ -29,10 +30,14 @@ impl SimEnsemble {
             Delivery::Commit { index, origin } => self.apply(server, index, origin),
             Delivery::Sync { peer } => {
                 let answer = |request: &Request| match request {
-                    Request::Sync(sync) => Ok(Response::Sync(SyncResponse { path: sync.path.clone() })),
+                    Request::Sync(sync) => Ok(Response::Sync(SyncResponse { path: text::echo(&sync.path) })),
                     _ => Ok(Response::Empty),
                 };
                 self.answer_oldest(peer, answer);
+            }
+            Delivery::Failed { peer, has_body } => {
+                let parts = has_body.then(MultiResponse::default);
+                self.answer_oldest(peer, |_| Err(Failure { code: ErrorCode::MARSHALLING_ERROR, parts }));
             }
             Delivery::Renewed { peer, session, verdict } => match verdict {
                 Ok(timeout) => self.finish_session(peer, session, timeout),
@@ -99,10 +104,10 @@ impl SimEnsemble {
     }
 
     /// Answers what is the oldest by now, and then the reads behind it.
-    fn answer_oldest(&mut self, id: PeerId, answer: impl FnOnce(&Request) -> Result<Response, ErrorCode>) {
+    fn answer_oldest(&mut self, id: PeerId, answer: impl FnOnce(&Request) -> Answer) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let Some(owed) = peer.owed.pop_front_if(|owed| owed.ready == Ready::Leader) else { return };
-        let answer = owed.request.and_then(|request| answer(&request));
+        let answer = owed.request.map_err(Failure::from).and_then(|request| answer(&request));
         self.send_answer(id, owed.xid, answer);
         self.answer_ready(id);
     }
@@ -116,17 +121,17 @@ impl SimEnsemble {
                 Ok(Request::SetWatches(set)) => self.rearm(id, &extend(set)),
                 Ok(Request::SetWatches2(set)) => self.rearm(id, &set),
                 Ok(request) => self.read(id, &request),
-                Err(code) => Err(code),
+                Err(code) => Err(code.into()),
             };
             self.send_answer(id, owed.xid, answer);
         }
     }
 
-    fn read(&mut self, id: PeerId, request: &Request) -> Result<Response, ErrorCode> {
+    fn read(&mut self, id: PeerId, request: &Request) -> Answer {
         let peer = &self.peers[&id];
         let server = &mut self.servers[peer.server];
         let session = peer.session().ok_or(ErrorCode::SESSION_EXPIRED)?;
-        let mut reader = reads::Reader {
+        let mut reader = Reader {
             tree: &server.tree,
             watches: &mut server.watches,
             identities: &peer.identities,
@@ -138,49 +143,55 @@ impl SimEnsemble {
     }
 
     /// `DataTree.setWatches`: what has changed since is told at once, the rest is watched again.
-    fn rearm(&mut self, id: PeerId, set: &SetWatches2) -> Result<Response, ErrorCode> {
+    fn rearm(&mut self, id: PeerId, set: &SetWatches2) -> Answer {
         let peer = self.peers.get_mut(&id).ok_or(ErrorCode::SESSION_EXPIRED)?;
         let server = &mut self.servers[peer.server];
         let mut say = |kind, path: &str| encode_event_frame(Zxid(-1), &event(kind, path), &mut peer.out);
         let (tree, watches, since) = (&server.tree, &mut server.watches, set.relative_zxid);
-        for path in set.data_watches.iter_str() {
+        for path in set.data_watches.iter().map(|path| text::read(&path).into_owned()) {
             match tree.get(&path).map(|znode| znode.stat().mzxid) {
                 None => say(EventType::NODE_DELETED, &path),
                 Some(mzxid) if mzxid > since => say(EventType::NODE_DATA_CHANGED, &path),
                 Some(_) => watches.watch(Table::Data, &path, id),
             }
         }
-        for path in set.exist_watches.iter_str() {
+        for path in set.exist_watches.iter().map(|path| text::read(&path).into_owned()) {
             match tree.get(&path) {
                 Some(_) => say(EventType::NODE_CREATED, &path),
                 None => watches.watch(Table::Data, &path, id),
             }
         }
-        for path in set.child_watches.iter_str() {
+        for path in set.child_watches.iter().map(|path| text::read(&path).into_owned()) {
             match tree.get(&path).map(|znode| znode.pzxid) {
                 None => say(EventType::NODE_DELETED, &path),
                 Some(pzxid) if pzxid > since => say(EventType::NODE_CHILDREN_CHANGED, &path),
                 Some(_) => watches.watch(Table::Child, &path, id),
             }
         }
-        set.persistent_watches.iter_str().for_each(|path| watches.persist(&path, id, Modes::PERSISTENT));
-        let recursive = set.persistent_recursive_watches.iter_str();
+        set.persistent_watches
+            .iter()
+            .map(|path| text::read(&path).into_owned())
+            .for_each(|path| watches.persist(&path, id, Modes::PERSISTENT));
+        let recursive = set.persistent_recursive_watches.iter().map(|path| text::read(&path).into_owned());
         recursive.for_each(|path| watches.persist(&path, id, Modes::RECURSIVE));
         Ok(Response::Empty)
     }
 
-    fn send_answer(&mut self, id: PeerId, xid: i32, answer: Result<Response, ErrorCode>) {
+    fn send_answer(&mut self, id: PeerId, xid: i32, answer: Answer) {
         let Some(peer) = self.peers.get(&id) else { return };
         let zxid = self.servers[peer.server].tree.last_zxid();
         match answer {
             Ok(response) => self.reply(id, ReplyHeader { xid, zxid, err: ErrorCode::OK }, Some(&response)),
-            Err(err) => self.reply(id, ReplyHeader { xid, zxid, err }, None),
+            Err(failure) => {
+                let body = failure.parts.map(Response::Multi);
+                self.reply(id, ReplyHeader { xid, zxid, err: failure.code }, body.as_ref());
+            }
         }
     }
 }
 
 fn event(event_type: EventType, path: &str) -> WatcherEvent {
-    WatcherEvent { event_type, state: KeeperState::SYNC_CONNECTED, path: path.into() }
+    WatcherEvent { event_type, state: KeeperState::SYNC_CONNECTED, path: text::write(path) }
 }
 
 fn extend(set: SetWatches) -> SetWatches2 {
@@ -195,9 +206,9 @@ fn extend(set: SetWatches) -> SetWatches2 {
 }
 
 /// The reply to a write, by what its transaction did.
-fn write_response(request: &Request, applied: Applied, version: Version) -> Result<Response, ErrorCode> {
+fn write_response(request: &Request, applied: Applied, version: Version) -> Answer {
     Ok(match (applied, request) {
-        (Applied::Refused(code), _) => return Err(code),
+        (Applied::Refused(code), _) => return Err(code.into()),
         (Applied::Created { path, .. }, Request::Create(_)) => {
             Response::Create(CreateResponse { path: path.into() })
         }
@@ -220,9 +231,7 @@ fn write_response(request: &Request, applied: Applied, version: Version) -> Resu
 
 fn multi_result(op: &Op, applied: Applied, version: Version) -> OpResult {
     match (applied, op) {
-        (Applied::Created { path, stat }, op)
-            if version.multi_create2_has_stat() && !matches!(op, Op::Create(_)) =>
-        {
+        (Applied::Created { path, stat }, op) if version.kind_of_create(op) != Some(OpCode::CREATE) => {
             OpResult::Create2(Create2Response { path: path.into(), stat })
         }
         (Applied::Created { path, .. }, _) => OpResult::Create(CreateResponse { path: path.into() }),

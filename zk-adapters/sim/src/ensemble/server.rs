@@ -53,6 +53,8 @@ pub(crate) enum Delivery {
     Commit { index: usize, origin: Option<PeerId> },
     /// The answer to a sync.
     Sync { peer: PeerId },
+    /// A request failed, and left no transaction.
+    Failed { peer: PeerId, has_body: bool },
     /// Whether a session may go on here.
     Renewed { peer: PeerId, session: SessionId, verdict: Result<Duration, ErrorCode> },
 }
@@ -71,9 +73,15 @@ pub(crate) struct Proposal {
 #[derive(Clone, Debug)]
 pub(crate) enum Asked {
     Write(Box<(Request, Identities)>),
+    /// Nothing that could be understood, but it takes a number.
+    Malformed,
     Sync,
-    OpenSession { timeout: Duration },
-    RenewSession { timeout: Duration },
+    OpenSession {
+        timeout: Duration,
+    },
+    RenewSession {
+        timeout: Duration,
+    },
     CloseSession,
 }
 

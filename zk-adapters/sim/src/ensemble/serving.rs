@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use zk_session::zk_proto::{
-    AuthPacket, Bytes, ConnectRequest, ConnectResponse, ErrorCode, Frame, Jute as _, OpCode, Reader,
-    ReplyHeader, Request, RequestHeader, SessionId, Zxid, encode_reply_frame,
+    AuthPacket, Bytes, ConnectRequest, ConnectResponse, DecodeError, DecodeErrorKind, ErrorCode, Frame,
+    Jute as _, OpCode, Reader, ReplyHeader, Request, RequestHeader, SessionId, Zxid, encode_reply_frame,
 };
 
 use crate::ensemble::{
@@ -64,7 +64,7 @@ impl SimEnsemble {
     /// What a follower hears keeps the session, if the leader hears of it.
     fn touch(&mut self, id: PeerId, session: SessionId) {
         let server = &self.servers[self.peers[&id].server];
-        if self.is_led() && server.role == Role::Serving && !server.is_isolated {
+        if self.leader.is_some() && server.role == Role::Serving && !server.is_isolated {
             self.sessions.touch(session, self.now);
         }
     }
@@ -168,7 +168,10 @@ impl SimEnsemble {
         let mut input = Reader::new(payload);
         let Ok(header) = RequestHeader::decode(&mut input) else { return self.close(id) };
         if header.op == OpCode::AUTH {
-            return self.handle_auth(id, header.xid, AuthPacket::decode(&mut input).ok());
+            return match AuthPacket::decode(&mut input) {
+                Ok(packet) => self.handle_auth(id, header.xid, &packet),
+                Err(_) => self.close(id),
+            };
         }
         if !self.options.version.knows(header.op) {
             self.reply(
@@ -178,19 +181,18 @@ impl SimEnsemble {
             );
             return self.close(id);
         }
-        match Request::decode(header.op, &mut input) {
+        match read_request(header.op, input.rest()) {
             Ok(request) => self.take_request(id, header, request),
             Err(_) => self.take_malformed(id, header),
         }
     }
 
     /// An auth packet is answered at once, ahead of what else is due.
-    fn handle_auth(&mut self, id: PeerId, xid: i32, packet: Option<AuthPacket>) {
+    fn handle_auth(&mut self, id: PeerId, xid: i32, packet: &AuthPacket) {
         let super_digest = self.options.super_digest.as_deref();
         let peer = self.peers.get_mut(&id).expect("it has just sent this");
-        let verdict = packet.ok_or(ErrorCode::MARSHALLING_ERROR).and_then(|packet| {
-            peer.identities.authenticate(&packet.scheme.to_str(), packet.auth.as_ref(), super_digest)
-        });
+        let scheme = packet.scheme.to_str();
+        let verdict = peer.identities.authenticate(&scheme, packet.auth.as_ref(), super_digest);
         let err = verdict.err().unwrap_or(ErrorCode::OK);
         self.reply(id, ReplyHeader { xid, zxid: Zxid(0), err }, None);
         if err != ErrorCode::OK {
@@ -221,15 +223,19 @@ impl SimEnsemble {
         }
     }
 
-    /// A body that can't be decoded is refused in its turn; a write's refusal is a transaction.
+    /// A body that can't be decoded is refused in its turn; a write's refusal can be a transaction.
     fn take_malformed(&mut self, id: PeerId, header: RequestHeader) {
         let peer = self.peers.get_mut(&id).expect("it has just sent this");
-        peer.owed.push_back(Owed {
-            xid: header.xid,
-            request: Err(ErrorCode::MARSHALLING_ERROR),
-            ready: Ready::Now,
-        });
-        self.answer_ready(id);
+        let session = peer.session().expect("its session is open");
+        let is_numbered = self.options.version.numbers_malformed(header.op);
+        let ready = if is_numbered { Ready::Leader } else { Ready::Now };
+        let request = Err(ErrorCode::MARSHALLING_ERROR);
+        peer.owed.push_back(Owed { xid: header.xid, request, ready });
+        if is_numbered {
+            self.ask_leader(id, session, header.xid, Asked::Malformed);
+        } else {
+            self.answer_ready(id);
+        }
     }
 
     /// Sends a request on its way to the leader.
@@ -302,6 +308,23 @@ impl Kind {
     }
 }
 
+/// Java takes any negative count for that of an empty vector, but for null's.
+fn read_request(op: OpCode, mut body: Bytes) -> Result<Request, DecodeError> {
+    let mut decoded = Request::decode(op, &mut Reader::new(&body));
+    for _ in 0..MOST_VECTORS {
+        let Err(error) = &decoded else { break };
+        let DecodeErrorKind::NegativeCount(_) = error.kind() else { break };
+        let mut patched = body.to_vec();
+        patched[error.at()..][..4].fill(0);
+        body = patched.into();
+        decoded = Request::decode(op, &mut Reader::new(&body));
+    }
+    decoded
+}
+
 fn millis(millis: i32) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }
+
+/// Of so many vectors in one request the counts are put right.
+const MOST_VECTORS: usize = 8;

@@ -106,16 +106,18 @@ impl Znode {
 }
 
 impl Tree {
-    /// The tree of a fresh server; `config` is the text of `/zookeeper/config`, empty where a server is alone.
-    pub(crate) fn new(config: &str) -> Self {
+    /// The tree of a fresh server. `config` is the text of `/zookeeper/config`, empty where a server is alone; none where the
+    /// version has no such znode.
+    pub(crate) fn new(config: Option<&str>) -> Self {
         let mut tree =
             Self { znodes: BTreeMap::new(), ephemerals: BTreeMap::new(), last_zxid: Zxid(0), mortals: 0 };
-        for path in ["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"] {
+        let config_path = config.map(|_| "/zookeeper/config");
+        for path in ["/", "/zookeeper", "/zookeeper/quota"].into_iter().chain(config_path) {
             let mut znode = Znode::new(Some(Bytes::new()), vec![Acl::open()], Owner::Nobody, Zxid(0), 0);
             if path == "/zookeeper/config" {
                 znode.acl = vec![Acl::read_only()];
                 znode.aversion = -1;
-                if !config.is_empty() {
+                if let Some(config) = config.filter(|config| !config.is_empty()) {
                     znode.data = Some(Bytes::copy_from_slice(config.as_bytes()));
                     znode.version = -1;
                 }

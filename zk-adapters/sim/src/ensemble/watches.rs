@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use zk_session::zk_proto::{EventType, WatcherType};
+use zk_session::zk_proto::{ErrorCode, EventType, WatcherType};
 
 use crate::ensemble::peer::PeerId;
 
@@ -46,12 +46,19 @@ pub(crate) struct Watches {
     child: BTreeMap<String, BTreeMap<PeerId, Modes>>,
     paths: BTreeMap<PeerId, BTreeSet<(Table, String)>>,
     one_mode: bool,
-    recursive: usize,
+    /// How many recursive watches there are, in each table.
+    recursive: [usize; 2],
 }
 
 impl Watches {
     pub(crate) fn new(one_mode: bool) -> Self {
-        Self { data: BTreeMap::new(), child: BTreeMap::new(), paths: BTreeMap::new(), one_mode, recursive: 0 }
+        Self {
+            data: BTreeMap::new(),
+            child: BTreeMap::new(),
+            paths: BTreeMap::new(),
+            one_mode,
+            recursive: [0; 2],
+        }
     }
 
     /// A one-time watch of a read.
@@ -79,25 +86,56 @@ impl Watches {
         told
     }
 
-    /// Whether a connection has a watch of this type; `None` where the version doesn't know the type.
-    pub(crate) fn contains(&self, path: &str, peer: PeerId, watcher_type: WatcherType) -> Option<bool> {
-        let found = self.matching(watcher_type)?.into_iter().any(|(table, modes)| {
-            self.table(table).get(path).and_then(|peers| peers.get(&peer)).is_some_and(|has| has.has(modes))
-        });
-        Some(found)
-    }
-
-    /// Removes them; whether there was one. `None` where the version doesn't know the type.
-    pub(crate) fn remove(&mut self, path: &str, peer: PeerId, watcher_type: WatcherType) -> Option<bool> {
+    /// Whether a connection has a watch of this type; an error where the version doesn't know the type.
+    pub(crate) fn contains(
+        &self,
+        path: Option<&str>,
+        peer: PeerId,
+        watcher_type: WatcherType,
+    ) -> Result<bool, ErrorCode> {
         let mut found = false;
         for (table, modes) in self.matching(watcher_type)? {
+            let peers = path.and_then(|path| self.table(table).get(path));
+            if self.one_mode {
+                found |= self.is_watched(table, path, peers.is_some())?;
+            } else {
+                found |= peers.and_then(|peers| peers.get(&peer)).is_some_and(|has| has.has(modes));
+            }
+        }
+        Ok(found)
+    }
+
+    /// With one mode for each path, it is only looked whether anybody watches: `WatchManager.containsWatcher` with its
+    /// `PathParentIterator`, which needs slashes.
+    fn is_watched(&self, table: Table, path: Option<&str>, is_watched: bool) -> Result<bool, ErrorCode> {
+        let path = path.ok_or(ErrorCode::MARSHALLING_ERROR)?;
+        if path.is_empty() {
+            return Ok(false);
+        }
+        let goes_up = !is_watched && self.recursive[table as usize] > 0;
+        if !path.contains('/') || (goes_up && !path.starts_with('/')) {
+            return Err(ErrorCode::MARSHALLING_ERROR);
+        }
+        Ok(is_watched)
+    }
+
+    /// Removes them; whether there was one. An error where the version doesn't know the type.
+    pub(crate) fn remove(
+        &mut self,
+        path: Option<&str>,
+        peer: PeerId,
+        watcher_type: WatcherType,
+    ) -> Result<bool, ErrorCode> {
+        let mut found = false;
+        for (table, modes) in self.matching(watcher_type)? {
+            let Some(path) = path else { continue };
             let had = self.table(table).get(path).and_then(|peers| peers.get(&peer)).copied();
             if let Some(had) = had.filter(|had| had.has(modes)) {
                 found = true;
                 self.put(table, path, peer, had.without(modes));
             }
         }
-        Some(found)
+        Ok(found)
     }
 
     /// A connection is gone, and its watches with it.
@@ -115,10 +153,10 @@ impl Watches {
         })
     }
 
-    fn matching(&self, watcher_type: WatcherType) -> Option<Vec<(Table, Modes)>> {
+    fn matching(&self, watcher_type: WatcherType) -> Result<Vec<(Table, Modes)>, ErrorCode> {
         let any = Modes(7);
         let exact = |mode| if self.one_mode { any } else { mode };
-        Some(match watcher_type {
+        Ok(match watcher_type {
             WatcherType::CHILDREN => vec![(Table::Child, exact(Modes::ONE_TIME))],
             WatcherType::DATA => vec![(Table::Data, exact(Modes::ONE_TIME))],
             WatcherType::ANY => vec![(Table::Data, any), (Table::Child, any)],
@@ -126,7 +164,7 @@ impl Watches {
                 vec![(Table::Data, Modes::PERSISTENT), (Table::Child, Modes::PERSISTENT)]
             }
             WatcherType::PERSISTENT_RECURSIVE if !self.one_mode => vec![(Table::Data, Modes::RECURSIVE)],
-            _ => return None,
+            _ => return Err(ErrorCode::MARSHALLING_ERROR),
         })
     }
 
@@ -141,7 +179,7 @@ impl Watches {
             tell(told, peer);
             self.put(table, path, peer, modes.without(Modes::ONE_TIME));
         }
-        if self.recursive == 0 || event == EventType::NODE_CHILDREN_CHANGED {
+        if self.recursive[table as usize] == 0 || event == EventType::NODE_CHILDREN_CHANGED {
             return;
         }
         for ancestor in ancestors(path) {
@@ -163,8 +201,8 @@ impl Watches {
             Table::Child => &mut self.child,
         };
         let had = peers.get_mut(path).and_then(|peers| peers.remove(&peer)).unwrap_or_default();
-        self.recursive -= usize::from(had.has(Modes::RECURSIVE));
-        self.recursive += usize::from(modes.has(Modes::RECURSIVE));
+        self.recursive[table as usize] -= usize::from(had.has(Modes::RECURSIVE));
+        self.recursive[table as usize] += usize::from(modes.has(Modes::RECURSIVE));
         if modes.is_none() {
             if peers.get(path).is_some_and(BTreeMap::is_empty) {
                 peers.remove(path);

@@ -1,0 +1,120 @@
+//! Other people's clients against the simulated ensemble on loopback: what they do with a real one, they do with it.
+
+mod talk;
+
+use core::time::Duration;
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use talk::Talk;
+use zk_harness::Distribution;
+use zk_proto::SessionId;
+use zk_sim::{
+    Options,
+    serve::{Served, ServedSession},
+};
+
+fn three() -> Served {
+    let options = Options { servers: 3, tick: Duration::from_millis(500), ..Options::default() };
+    Served::start(options).expect("free ports")
+}
+
+/// A session that was told of in its client's own words.
+fn session(served: &Served, id: &str) -> ServedSession {
+    let digits = id.trim_start_matches("0x");
+    let id = SessionId(u64::from_str_radix(digits, 16).expect("a session's id").cast_signed());
+    let sessions = served.sessions();
+    *sessions.iter().find(|session| session.id == id).unwrap_or_else(|| panic!("{id} among {sessions:?}"))
+}
+
+/// kazoo asks for faults by itself, and checks what becomes of its session.
+#[test]
+fn kazoo_reads_writes_watches_and_survives_a_server() {
+    let Some(packages) = kazoo() else { return };
+    let served = three();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/kazoo_client.py");
+    let mut command = Command::new("python3");
+    command.arg(script).arg(served.connect_string()).env("PYTHONPATH", packages);
+    let mut kazoo = Talk::start(&mut command);
+    let mut crashed = None;
+    loop {
+        let fault = kazoo.hear("test, please: ");
+        match fault.split_whitespace().collect::<Vec<_>>()[..] {
+            ["crash", id] => {
+                let server = session(&served, id).server.expect("it is connected");
+                served.crash(server);
+                crashed = Some(server);
+            }
+            ["restart"] => served.restart(crashed.expect("it asked for a crash")).expect("its old port"),
+            ["expire", id] => served.expire(session(&served, id).id),
+            ["done"] => break,
+            _ => panic!("kazoo asks for {fault:?}"),
+        }
+    }
+    assert!(kazoo.ends_well());
+    assert_eq!(served.sessions(), []);
+}
+
+/// The Java client by its own command line.
+#[test]
+fn the_java_client_reads_writes_watches_and_survives_a_server() {
+    let served = three();
+    let distribution = Distribution::find().unwrap_or_else(|error| panic!("{error}"));
+    let mut command = distribution.program("org.apache.zookeeper.ZooKeeperMain");
+    let mut java = Talk::start(command.args(["-server", &served.connect_string(), "-timeout", "6000"]));
+    let mut ask = |line: &str, answer: &str| {
+        if !line.is_empty() {
+            java.say(line);
+        }
+        java.hear(answer);
+    };
+    ask("", "WatchedEvent state:SyncConnected type:None");
+    ask("create /java one", "Created /java");
+    ask("get -w /java", "one");
+    ask("set /java two", "WatchedEvent state:SyncConnected type:NodeDataChanged path:/java");
+    ask("create -e /java/e x", "Created /java/e");
+    ask("create -s /java/s- x", "Created /java/s-0000000001");
+    ask("ls /java", "[e, s-0000000001]");
+    ask("delete /java/s-0000000000", "Node does not exist: /java/s-0000000000");
+    ask("stat /java", "dataVersion = 1");
+    ask("get -w /java", "two");
+
+    let before = served.sessions()[0];
+    served.crash(before.server.expect("it is connected"));
+    ask("", "WatchedEvent state:Disconnected");
+    ask("", "WatchedEvent state:SyncConnected type:None");
+    let after = served.sessions()[0];
+    assert_eq!(after.id, before.id);
+    assert_ne!(after.server, before.server);
+    ask("ls /java", "[e, s-0000000001]");
+    ask("set /java three", "WatchedEvent state:SyncConnected type:NodeDataChanged path:/java");
+    java.say("quit");
+    assert!(java.ends_well());
+    let server = after.server.expect("it was connected");
+    assert_eq!(served.data(server, "/java").as_deref(), Some(&b"three"[..]));
+    assert_eq!(served.data(server, "/java/e"), None);
+}
+
+/// Where kazoo is, once pip has fetched it. Without pip there is no test, but in CI.
+fn kazoo() -> Option<PathBuf> {
+    let packages = Path::new(env!("CARGO_TARGET_TMPDIR")).join(KAZOO);
+    if packages.join("kazoo").is_dir() {
+        return Some(packages);
+    }
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"]);
+    let outcome = pip.arg(&packages).arg(KAZOO).output();
+    let what = match &outcome {
+        Ok(output) if output.status.success() => return Some(packages),
+        Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
+        Err(error) => error.to_string(),
+    };
+    assert!(env::var_os("CI").is_none(), "no kazoo to test with: python3 -m pip install {KAZOO}: {what}");
+    eprintln!("SKIPPED: no kazoo to test with: python3 -m pip install {KAZOO}: {what}");
+    None
+}
+
+const KAZOO: &str = "kazoo==2.11.0";

@@ -1,0 +1,80 @@
+//! Sessions on simulated servers, over real sockets and in real time.
+
+#![expect(clippy::unwrap_used, reason = "a story that goes wrong fails its test")]
+
+mod story;
+
+use core::time::Duration;
+
+use story::{Patient, connect, event};
+use zk_sim::{Options, serve::Served};
+use zk_tokio::{Client, CreateMode, ErrorCode, EventType, OPEN_ACL_UNSAFE, SessionEvent};
+
+fn three() -> Served {
+    let tick = Duration::from_millis(500);
+    Served::start(Options { servers: 3, tick, ..Options::default() }).unwrap()
+}
+
+/// The server that the client is connected to.
+fn current(client: &Client, served: &Served) -> usize {
+    let port = client.server().unwrap().port;
+    (0..served.len()).find(|&server| served.address(server).port() == port).unwrap()
+}
+
+#[tokio::test]
+async fn a_client_reads_writes_and_watches() {
+    let served = three();
+    let (client, _events) = connect(&served.connect_string()).await;
+    let (other, _) = connect(&served.connect_string()).await;
+    client.create("/a", "one", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    let (_, mut watch) = client.get_data_and_watch("/a").patient().await.unwrap();
+    other.set_data("/a", "two", 0).patient().await.unwrap();
+    let change = watch.changed().patient().await.unwrap();
+    assert_eq!(change.event_type, EventType::NODE_DATA_CHANGED);
+    assert_eq!(client.get_data("/a").patient().await.unwrap().data.as_deref(), Some(&b"two"[..]));
+
+    let refused = other.set_data("/a", "three", 0).patient().await.unwrap_err();
+    assert_eq!(refused.code(), Some(ErrorCode::BAD_VERSION));
+    let numbered = client
+        .create("/a/n-", "", CreateMode::PersistentSequential, OPEN_ACL_UNSAFE)
+        .patient()
+        .await
+        .unwrap();
+    assert_eq!(numbered.path.as_str(), Some("/a/n-0000000000"));
+    client.close().patient().await;
+    other.close().patient().await;
+    assert_eq!(served.sessions(), []);
+}
+
+#[tokio::test]
+async fn a_session_outlives_its_server_and_a_new_leader() {
+    let served = three();
+    let (client, mut events) = connect(&served.connect_string()).await;
+    event(&mut events, |event| matches!(event, SessionEvent::Ready)).await;
+    let session_id = client.session_id();
+    client.create("/e", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    let (_, mut watch) = client.get_data_and_watch("/e").patient().await.unwrap();
+
+    let first = current(&client, &served);
+    served.crash(first);
+    event(&mut events, |event| matches!(event, SessionEvent::Ready)).await;
+    assert_ne!(current(&client, &served), first);
+    served.restart(first).unwrap();
+    let leader = served.leader();
+    served.lead((0..3).find(|server| Some(*server) != leader).unwrap());
+    event(&mut events, |event| matches!(event, SessionEvent::Ready)).await;
+
+    assert_eq!(client.session_id(), session_id);
+    assert_eq!(Some(client.get_data("/e").patient().await.unwrap().stat.ephemeral_owner), session_id);
+    client.set_data("/e", "changed", -1).patient().await.unwrap();
+    assert_eq!(watch.changed().patient().await.unwrap().event_type, EventType::NODE_DATA_CHANGED);
+}
+
+#[tokio::test]
+async fn an_expired_session_is_told_so() {
+    let served = three();
+    let (client, mut events) = connect(&served.connect_string()).await;
+    served.expire(client.session_id().unwrap());
+    event(&mut events, |event| matches!(event, SessionEvent::Expired { .. })).await;
+    assert_eq!(served.sessions(), []);
+}
