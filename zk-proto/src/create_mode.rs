@@ -119,4 +119,16 @@ mod tests {
         }
         assert_eq!(CreateMode::from_flags(7, 1), None);
     }
+
+    #[test]
+    fn modes_are_what_their_names_say() {
+        let which = |is: fn(CreateMode) -> bool| {
+            (0..=6)
+                .filter(|flags| CreateMode::from_flags(*flags, 9).is_some_and(is))
+                .collect::<alloc::vec::Vec<_>>()
+        };
+        assert_eq!(which(CreateMode::is_ephemeral), [1, 3]);
+        assert_eq!(which(CreateMode::is_sequential), [2, 3, 6]);
+        assert_eq!(which(|mode| mode.ttl() == Some(9)), [5, 6]);
+    }
 }

@@ -335,3 +335,13 @@ fn there_are_only_so_many_identities_and_a_known_one_is_no_other() {
     assert_eq!(refused, Err(SubmitError::QueueFull { limit_name, limit: 64 }));
     add(&mut world, "user63:pw");
 }
+
+/// INV-03: a packet that an earlier connection carried was sent.
+#[test]
+fn a_call_whose_connection_is_lost_is_not_called_unsent() {
+    let mut world = World::ready(config("a:1"));
+    let id = add(&mut world, "bob:secret");
+    world.cut();
+    world.command(|session, now| session.cancel(id, now));
+    assert_eq!(world.error().delivery(), Some(Delivery::MaybeApplied));
+}

@@ -507,3 +507,29 @@ fn a_reply_to_a_request_that_is_only_half_handed_out_is_nobodys() {
             .any(|action| matches!(action, Action::Disconnect { reason: r, .. } if *r == reason))
     );
 }
+
+/// INV-72: what has ended counts no longer.
+#[test]
+fn what_might_have_waited_again_and_has_ended_makes_room() {
+    let mut limits = config("a:1,b:2");
+    limits.max_queued_requests = 2;
+    limits.max_queued_bytes = 100;
+    let mut world = World::ready(limits);
+    let safe = RequestOptions::default().with_retry(Retry::WhenSafe);
+    for zxid in 1..20 {
+        let pair = [0, 1].map(|_| world.submit_with(get_data("/a"), safe));
+        for request in pair {
+            world.reply_to(request, zxid, Ok(data(b"x")));
+        }
+    }
+    assert_eq!(world.session.stats().ended, 38);
+
+    let mut limits = config("a:1,b:2");
+    limits.max_queued_bytes = 100;
+    let mut world = World::ready(limits);
+    let five = [0; 5].map(|_| world.submit_with(get_data("/a"), safe));
+    world.reply_to(five[0], 30, Ok(data(b"x")));
+    world.submit_with(get_data("/a"), safe);
+    let full = SubmitError::QueueFull { limit_name: "max_queued_bytes", limit: 100 };
+    assert_eq!(world.session.submit(get_data("/a"), safe, world.now), Err(full));
+}

@@ -378,3 +378,20 @@ fn moving_to_other_servers_is_no_failure() {
     assert!(world.events().is_empty());
     assert_eq!(moved_to(&world).as_deref(), Some("b:2"));
 }
+
+/// INV-63: a cycle of failures begins anew with each accepted handshake.
+#[test]
+fn a_server_that_accepts_ends_the_cycle_that_failed_before() {
+    let mut world = World::new(config("a:1,b:2"));
+    world.cut();
+    world.establish();
+    world.accept();
+    world.cut();
+    world.await_attempt();
+    world.cut();
+    let is_told = |event: &Event| matches!(event, Event::AllServersFailed { .. });
+    assert!(!world.events().iter().any(is_told), "one of two has failed since");
+    world.await_attempt();
+    world.cut();
+    assert!(world.events().iter().any(is_told));
+}

@@ -103,8 +103,12 @@ fn a_slow_reply_is_borne_and_a_trickle_is_not() {
     }
     assert_eq!(world.replies().last().map(|reply| reply.request), Some(request), "after 100 s");
 
+    // What came before it doesn't make it faster.
     let mut world = World::ready(config("a:1,b:2"));
+    world.submit(get_data("/before"));
+    world.receive(&frame);
     world.submit(get_data("/a"));
+    let frame = reply_frame(2, 4, Ok(data(&[1; 100])));
     world.events();
     for byte in frame.chunks(1) {
         world.advance(millis(1000));

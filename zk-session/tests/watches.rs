@@ -447,7 +447,7 @@ fn a_persistent_watch_is_armed_again_behind_a_one_time_watch_that_overtook_its_a
     world.sent();
     world.reply_to(standing, 3, Ok(added()));
     world.reply_to(once, 3, Ok(data(b"x")));
-    assert_eq!(world.sent_requests(), [persistent(3, &["/a"], &[])]);
+    assert_eq!(world.sent_requests(), [one_time(3, &["/a"], &[], &[]), persistent(3, &["/a"], &[])]);
 }
 
 /// INV-37.
