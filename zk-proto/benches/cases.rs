@@ -3,17 +3,23 @@
 use core::hint::black_box;
 
 use zk_proto::{
-    Bytes, BytesMut, CreateMode, Frame, FrameDecoder, GetChildren2Response, GetDataRequest, GetDataResponse,
-    Jute, Multi, OPEN_ACL_UNSAFE, Op, OpCode, Reader, ReplyHeader, Request, RequestHeader, Response,
-    SetDataRequest, Stat, Vector, encode_reply_frame,
+    Bytes, BytesMut, CreateMode, DecodeError, Frame, FrameDecoder, GetChildren2Response, GetDataRequest,
+    GetDataResponse, Jute, Multi, OPEN_ACL_UNSAFE, Op, OpCode, Reader, ReplyHeader, Request, RequestHeader,
+    Response, SetDataRequest, Stat, Ustring, Vector, encode_reply_frame,
 };
 
 /// One operation on one message.
 pub(crate) trait Case {
+    type Output;
+
     fn new() -> Self;
     /// The message's frame, which is what memcpy copies next to it.
     fn frame(&self) -> &[u8];
-    fn run(&mut self);
+    /// What a turn takes over: making it isn't part of the turn, nor is dropping the outcome.
+    fn payload(&self) -> Bytes {
+        Bytes::new()
+    }
+    fn run(&mut self, payload: Bytes) -> Self::Output;
 }
 
 /// Calls a macro with all cases.
@@ -22,6 +28,7 @@ macro_rules! for_each_case {
         $macro! {
             DecodeGetData<100>,
             DecodeGetData<1_048_576>,
+            ReadGetData,
             EncodeGetData<100>,
             EncodeGetData<1_048_576>,
             DecodeChildren,
@@ -58,10 +65,11 @@ fn payload(frame: &[u8]) -> Bytes {
     }
 }
 
-fn decode_reply(op: OpCode, payload: &Bytes) -> (ReplyHeader, Response) {
+#[inline]
+fn decode_reply(op: OpCode, payload: &Bytes) -> Result<Response, DecodeError> {
     let mut input = Reader::new(payload);
-    let header = ReplyHeader::decode(&mut input).expect("a header");
-    (header, Response::decode(op, &mut input).expect("a reply"))
+    black_box(ReplyHeader::decode(&mut input)).expect("a header");
+    Response::decode(op, &mut input)
 }
 
 fn data(len: usize) -> Response {
@@ -69,7 +77,7 @@ fn data(len: usize) -> Response {
 }
 
 fn children() -> Response {
-    let names = (0..1000).map(|number| format!("child-{number:010}"));
+    let names = (0..1000).map(|number| format!("child-{number:07}"));
     Response::GetChildren2(GetChildren2Response { children: Vector::from_strs(names), stat: Stat::default() })
 }
 
@@ -95,6 +103,8 @@ pub(crate) struct DecodeGetData<const LEN: usize> {
 }
 
 impl<const LEN: usize> Case for DecodeGetData<LEN> {
+    type Output = Result<Response, DecodeError>;
+
     fn new() -> Self {
         let frame = reply_frame(&data(LEN));
         Self { payload: payload(&frame), frame }
@@ -104,9 +114,41 @@ impl<const LEN: usize> Case for DecodeGetData<LEN> {
         &self.frame
     }
 
+    fn payload(&self) -> Bytes {
+        self.payload.clone()
+    }
+
     #[inline]
-    fn run(&mut self) {
-        black_box(decode_reply(OpCode::GET_DATA, black_box(&self.payload)));
+    fn run(&mut self, payload: Bytes) -> Self::Output {
+        decode_reply(OpCode::GET_DATA, black_box(&payload))
+    }
+}
+
+/// A getData reply, read where it lies.
+pub(crate) struct ReadGetData {
+    frame: BytesMut,
+    payload: Bytes,
+}
+
+impl Case for ReadGetData {
+    type Output = ();
+
+    fn new() -> Self {
+        let frame = reply_frame(&data(100));
+        Self { payload: payload(&frame), frame }
+    }
+
+    fn frame(&self) -> &[u8] {
+        &self.frame
+    }
+
+    #[inline]
+    fn run(&mut self, _: Bytes) {
+        let mut input = Reader::new(black_box(&self.payload));
+        let header = ReplyHeader::decode(&mut input).expect("a header");
+        let data = input.bytes().expect("a buffer");
+        let stat = Stat::decode(&mut input).expect("a stat");
+        black_box((&header, data, &stat));
     }
 }
 
@@ -117,6 +159,8 @@ pub(crate) struct EncodeGetData<const LEN: usize> {
 }
 
 impl<const LEN: usize> Case for EncodeGetData<LEN> {
+    type Output = ();
+
     fn new() -> Self {
         let response = data(LEN);
         Self { frame: reply_frame(&response), response }
@@ -127,7 +171,7 @@ impl<const LEN: usize> Case for EncodeGetData<LEN> {
     }
 
     #[inline]
-    fn run(&mut self) {
+    fn run(&mut self, _: Bytes) {
         self.frame.clear();
         encode_reply_frame(
             black_box(&ReplyHeader::default()),
@@ -145,6 +189,8 @@ pub(crate) struct DecodeChildren {
 }
 
 impl Case for DecodeChildren {
+    type Output = Vector<Ustring>;
+
     fn new() -> Self {
         let frame = reply_frame(&children());
         Self { payload: payload(&frame), frame }
@@ -154,13 +200,18 @@ impl Case for DecodeChildren {
         &self.frame
     }
 
+    fn payload(&self) -> Bytes {
+        self.payload.clone()
+    }
+
     #[inline]
-    fn run(&mut self) {
-        let (_, response) = decode_reply(OpCode::GET_CHILDREN2, black_box(&self.payload));
-        let Response::GetChildren2(reply) = response else { panic!("{response:?}") };
-        reply.children.iter_bytes().for_each(|child| {
-            black_box(child);
+    fn run(&mut self, payload: Bytes) -> Self::Output {
+        let response = decode_reply(OpCode::GET_CHILDREN2, black_box(&payload));
+        let Ok(Response::GetChildren2(reply)) = response else { panic!("{response:?}") };
+        reply.children.iter_str().for_each(|child| {
+            black_box(&*child);
         });
+        reply.children
     }
 }
 
@@ -171,6 +222,8 @@ pub(crate) struct EncodeChildren {
 }
 
 impl Case for EncodeChildren {
+    type Output = ();
+
     fn new() -> Self {
         let response = children();
         Self { frame: reply_frame(&response), response }
@@ -181,7 +234,7 @@ impl Case for EncodeChildren {
     }
 
     #[inline]
-    fn run(&mut self) {
+    fn run(&mut self, _: Bytes) {
         self.frame.clear();
         encode_reply_frame(
             black_box(&ReplyHeader::default()),
@@ -200,7 +253,9 @@ macro_rules! request_cases {
         }
 
         impl Case for $encode {
-                    fn new() -> Self {
+    type Output = ();
+
+    fn new() -> Self {
                 let request = $request();
                 Self { frame: request_frame(&request), request }
             }
@@ -209,8 +264,8 @@ macro_rules! request_cases {
                 &self.frame
             }
 
-            #[inline]
-            fn run(&mut self) {
+    #[inline]
+            fn run(&mut self, _: Bytes) {
                 self.frame.clear();
                 black_box(&self.request).encode_frame(black_box(1), &mut self.frame);
                 black_box(&self.frame);
@@ -223,7 +278,9 @@ macro_rules! request_cases {
         }
 
         impl Case for $decode {
-                    fn new() -> Self {
+    type Output = Result<Request, DecodeError>;
+
+    fn new() -> Self {
                 let frame = request_frame(&$request());
                 Self { payload: payload(&frame), frame }
             }
@@ -232,11 +289,15 @@ macro_rules! request_cases {
                 &self.frame
             }
 
-            #[inline]
-            fn run(&mut self) {
-                let mut input = Reader::new(black_box(&self.payload));
+            fn payload(&self) -> Bytes {
+        self.payload.clone()
+    }
+
+    #[inline]
+            fn run(&mut self, payload: Bytes) -> Self::Output {
+                let mut input = Reader::new(black_box(&payload));
                 let header = RequestHeader::decode(&mut input).expect("a header");
-                black_box(Request::decode(header.op, &mut input).expect("a request"));
+                Request::decode(header.op, &mut input)
             }
         }
     )+};
@@ -254,6 +315,8 @@ pub(crate) struct CutFrames {
 }
 
 impl Case for CutFrames {
+    type Output = ();
+
     fn new() -> Self {
         let request = Request::GetData(GetDataRequest { path: "/services/search".into(), watch: false });
         let mut stream = BytesMut::new();
@@ -266,7 +329,7 @@ impl Case for CutFrames {
     }
 
     #[inline]
-    fn run(&mut self) {
+    fn run(&mut self, _: Bytes) {
         self.decoder.push(black_box(&self.stream));
         while let Ok(Some(frame)) = self.decoder.next() {
             black_box(frame);

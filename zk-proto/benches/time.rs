@@ -16,7 +16,8 @@ macro_rules! benches {
         fn codec<C: Case>(bencher: Bencher<'_, '_>) {
             let mut case = C::new();
             let bytes = BytesCount::new(case.frame().len());
-            bencher.counter(bytes).bench_local(|| case.run());
+            let input = C::new();
+            bencher.counter(bytes).with_inputs(|| input.payload()).bench_local_values(|payload| case.run(payload));
         }
 
         #[divan::bench(types = [$($case),+])]

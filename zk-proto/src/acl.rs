@@ -5,15 +5,16 @@ use crate::{Acl, Id, Perms, Ustring, Vector};
 
 /// Everybody may do everything: `ZooDefs.Ids.OPEN_ACL_UNSAFE`.
 pub const OPEN_ACL_UNSAFE: Vector<Acl> =
-    Vector::from_static_wire(1, b"\0\0\0\x1F\0\0\0\x05world\0\0\0\x06anyone");
+    Vector::from_static_wire(b"\0\0\0\x01\0\0\0\x1F\0\0\0\x05world\0\0\0\x06anyone");
 
 /// Everybody may read: `ZooDefs.Ids.READ_ACL_UNSAFE`.
 pub const READ_ACL_UNSAFE: Vector<Acl> =
-    Vector::from_static_wire(1, b"\0\0\0\x01\0\0\0\x05world\0\0\0\x06anyone");
+    Vector::from_static_wire(b"\0\0\0\x01\0\0\0\x01\0\0\0\x05world\0\0\0\x06anyone");
 
 /// Whoever creates the znode may do everything, by each identity of its connection: `ZooDefs.Ids.CREATOR_ALL_ACL`. A
 /// server refuses it on a connection that has no identity besides its address.
-pub const CREATOR_ALL_ACL: Vector<Acl> = Vector::from_static_wire(1, b"\0\0\0\x1F\0\0\0\x04auth\0\0\0\0");
+pub const CREATOR_ALL_ACL: Vector<Acl> =
+    Vector::from_static_wire(b"\0\0\0\x01\0\0\0\x1F\0\0\0\x04auth\0\0\0\0");
 
 /// An identity that no server would accept in an ACL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

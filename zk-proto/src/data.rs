@@ -34,6 +34,8 @@ records! {
 
     /// What a server knows of a znode besides its data and children. 68 bytes on the wire.
     #[derive(Copy, Debug)]
+    // In the wire's order: regrouped, the fields are decoded in detours.
+    #[repr(C)]
     Stat = "Stat" {
         /// The transaction that created the znode.
         czxid: Zxid = "long" "czxid",

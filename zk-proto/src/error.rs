@@ -6,7 +6,7 @@ use crate::OpCode;
 ///
 /// It names the jute record that declares the field, so a fault inside the `Stat` of a
 /// `GetDataResponse` is told as `Stat.czxid`.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("{place}: {kind}", place = Place(self))]
 pub struct DecodeError {
     record: &'static str,
@@ -16,7 +16,7 @@ pub struct DecodeError {
 }
 
 /// What is wrong at the place that a [`DecodeError`] names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeErrorKind {
     /// The payload ends inside the field.

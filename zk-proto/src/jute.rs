@@ -57,32 +57,49 @@ pub struct Field {
 /// Strings and buffers come out as slices that share the payload's memory.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
-    payload: &'a Bytes,
-    at: usize,
+    /// What strings and buffers share: it holds the payload.
+    memory: &'a Bytes,
+    /// Where the payload begins and ends in it.
+    start: usize,
+    end: usize,
+    unread: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
     /// Stands at the payload's beginning.
     #[inline]
     pub fn new(payload: &'a Bytes) -> Self {
-        Self { payload, at: 0 }
+        Self { memory: payload, start: 0, end: payload.len(), unread: payload }
+    }
+
+    /// Stands at the beginning of a payload of `len` bytes that begins at `start`; none if it isn't there.
+    #[inline]
+    pub(crate) fn part(memory: &'a Bytes, start: usize, len: usize) -> Option<Self> {
+        let unread = memory.get(start..)?.get(..len)?;
+        Some(Self { memory, start, end: start + len, unread })
     }
 
     /// How many bytes have been read.
     #[inline]
     pub fn position(&self) -> usize {
-        self.at
+        self.place() - self.start
+    }
+
+    /// The same, counted from where the memory begins.
+    #[inline]
+    fn place(&self) -> usize {
+        self.end - self.unread.len()
     }
 
     /// How many bytes are left.
     #[inline]
     pub fn remaining(&self) -> usize {
-        self.payload.len() - self.at
+        self.unread.len()
     }
 
     /// The bytes left, without reading them.
     pub fn rest(&self) -> Bytes {
-        self.payload.slice(self.at..)
+        self.memory.slice(self.place()..self.end)
     }
 
     /// Reads an `int`.
@@ -118,10 +135,9 @@ impl<'a> Reader<'a> {
     /// If the length is below -1 or beyond the bytes left.
     #[inline]
     pub fn buffer(&mut self) -> Result<Option<Bytes>, DecodeError> {
-        let Some(len) = self.length()? else { return Ok(None) };
-        let start = self.at;
-        self.at += len;
-        Ok(Some(self.payload.slice(start..self.at)))
+        let bytes = self.bytes()?;
+        let end = self.place();
+        Ok(bytes.map(|bytes| self.memory.slice(end - bytes.len()..end)))
     }
 
     /// Reads a `ustring`.
@@ -133,49 +149,44 @@ impl<'a> Reader<'a> {
         self.buffer().map(crate::Ustring::from_wire)
     }
 
-    /// Reads past a string or buffer.
+    /// Reads a `buffer` or `ustring` without sharing its memory: null is `None`.
+    ///
+    /// # Errors
+    /// As [`buffer`](Self::buffer).
     #[inline]
-    pub(crate) fn skip_buffer(&mut self) -> Result<(), DecodeError> {
-        self.at += self.length()?.unwrap_or(0);
-        Ok(())
-    }
-
-    /// Reads past a string or buffer and returns its bytes, empty for null.
-    #[inline]
-    pub(crate) fn borrow_buffer(&mut self) -> Result<&'a [u8], DecodeError> {
-        let len = self.length()?.unwrap_or(0);
-        let bytes = self.unread().get(..len).unwrap_or_default();
-        self.at += len;
-        Ok(bytes)
-    }
-
-    /// Reads past `len` bytes that are known to be there, and returns them.
-    pub(crate) fn since(&self, start: usize) -> Bytes {
-        self.payload.slice(start..self.at)
-    }
-
-    /// Reads a length that the bytes left can satisfy; `None` is null.
-    #[inline]
-    fn length(&mut self) -> Result<Option<usize>, DecodeError> {
-        let start = self.at;
-        let announced = self.int()?;
-        let Ok(len) = usize::try_from(announced) else {
-            return if announced == NULL {
-                Ok(None)
-            } else {
-                Err(DecodeError::new(start, DecodeErrorKind::NegativeLength(announced)))
-            };
-        };
-        if len > self.remaining() {
-            let missing = len - self.remaining();
-            return Err(DecodeError::new(start, DecodeErrorKind::Short { missing }));
+    pub fn bytes(&mut self) -> Result<Option<&'a [u8]>, DecodeError> {
+        if let Some((len, rest)) = self.unread.split_first_chunk()
+            && let Some((bytes, rest)) = rest.split_at_checked(u32::from_be_bytes(*len) as usize)
+        {
+            self.unread = rest;
+            return Ok(Some(bytes));
         }
-        Ok(Some(len))
+        self.null()
+    }
+
+    /// Reads the length of a string or buffer that isn't there: it's null, or wrong.
+    #[cold]
+    fn null<T>(&mut self) -> Result<Option<T>, DecodeError> {
+        let start = self.position();
+        let announced = self.int()?;
+        match usize::try_from(announced) {
+            Err(_) if announced == NULL => Ok(None),
+            Err(_) => Err(DecodeError::new(start, DecodeErrorKind::NegativeLength(announced))),
+            Ok(len) => {
+                let missing = len - self.remaining();
+                Err(DecodeError::new(start, DecodeErrorKind::Short { missing }))
+            }
+        }
+    }
+
+    /// The bytes read since the reader stood at `start`.
+    pub(crate) fn since(&self, start: usize) -> Bytes {
+        self.memory.slice(self.start + start..self.place())
     }
 
     /// Reads the count of a vector whose elements have at least `min_len` bytes each; `None` is null.
     pub(crate) fn count(&mut self, min_len: usize) -> Result<Option<usize>, DecodeError> {
-        let start = self.at;
+        let start = self.position();
         let count = self.int()?;
         let left = self.remaining();
         match usize::try_from(count) {
@@ -190,20 +201,29 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        let unread = self.unread();
-        let Some(array) = unread.first_chunk::<N>() else {
-            let missing = N - unread.len();
-            return Err(DecodeError::new(self.at, DecodeErrorKind::Short { missing }));
-        };
-        self.at += N;
-        Ok(*array)
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        match self.chunk() {
+            Some(array) => Ok(*array),
+            None => {
+                let missing = N - self.remaining();
+                Err(DecodeError::new(self.position(), DecodeErrorKind::Short { missing }))
+            }
+        }
     }
 
+    /// Reads so many bytes, if they are there.
     #[inline]
-    fn unread(&self) -> &'a [u8] {
-        self.payload.get(self.at..).unwrap_or_default()
+    pub(crate) fn chunk<const N: usize>(&mut self) -> Option<&'a [u8; N]> {
+        let (chunk, rest) = self.unread.split_first_chunk()?;
+        self.unread = rest;
+        Some(chunk)
     }
+}
+
+/// Names the field of a fixed record at which the bytes end.
+#[cold]
+pub(crate) fn too_short<T: Jute>(input: &mut Reader<'_>) -> DecodeError {
+    T::skip(input).expect_err("too short for all fields is too short for one")
 }
 
 /// A value that always has the same length, read and written at a place that is long enough.
@@ -354,7 +374,7 @@ impl Jute for Option<Bytes> {
 
     #[inline]
     fn skip(input: &mut Reader<'_>) -> Result<(), DecodeError> {
-        input.skip_buffer()
+        input.bytes().map(drop)
     }
 
     fn to_value(&self) -> Value {

@@ -108,14 +108,14 @@ pub use connect_string::{ConnectString, ConnectStringError, DEFAULT_PORT, Server
 pub use create_mode::{CreateMode, TtlError};
 pub use data::{Acl, ClientInfo, Id, Stat};
 pub use error::{DecodeError, DecodeErrorKind};
-pub use frame::{Frame, FrameDecoder, FrameError};
+pub use frame::{Frame, FrameDecoder, FrameError, Frames};
 pub use jute::{Field, Jute, Reader, Record};
 pub use multi::{Multi, MultiResponse, Op, OpResult};
 pub use numbers::{
     AddWatchMode, ErrorCode, EventType, KeeperState, OpCode, Perms, SessionId, WatcherType, Zxid,
 };
 pub use op::{Request, Response, encode_event_frame, encode_reply_frame};
-pub use path::{PathError, PathErrorKind, validate_create_path, validate_path};
+pub use path::{PathError, PathErrorKind, is_ordinary_path, validate_create_path, validate_path};
 pub use proto::{
     AddWatchRequest, AuthPacket, CheckVersionRequest, CheckWatchesRequest, Create2Response, CreateRequest,
     CreateResponse, CreateTtlRequest, DeleteRequest, ErrorResponse, ExistsRequest, ExistsResponse,

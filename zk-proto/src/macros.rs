@@ -25,13 +25,20 @@ macro_rules! records {
 
             #[inline]
             fn decode(input: &mut $crate::Reader<'_>) -> Result<Self, $crate::DecodeError> {
-                let Ok(wire) = input.array::<{ <$record as $crate::Jute>::MIN_LEN }>() else {
-                    return Self::skip(input).map(|()| unreachable!("too short for all fields is too short for one"));
+                let Some(wire) = input.chunk::<{ <$record as $crate::Jute>::MIN_LEN }>() else {
+                    return Err($crate::jute::too_short::<Self>(input));
                 };
+                Ok(Self::read(wire))
+            }
+        }
+
+        impl $record {
+            #[inline]
+            pub(crate) fn read(wire: &[u8; <Self as $crate::Jute>::MIN_LEN]) -> Self {
                 let rest = &wire[..];
                 $(let ($field, rest) = <$type as $crate::jute::Fixed>::read(rest);)+
                 debug_assert!(rest.is_empty());
-                Ok(Self { $($field),+ })
+                Self { $($field),+ }
             }
         }
     )+};
@@ -92,12 +99,12 @@ macro_rules! records {
         impl $crate::Jute for $record {
             records!(@common $record $name { $($field: $type = $jute_name,)+ });
 
-            #[inline]
+            #[inline(always)]
             fn encode(&self, out: &mut $crate::BytesMut) {
                 $($crate::Jute::encode(&self.$field, out);)+
             }
 
-            #[inline]
+            #[inline(always)]
             fn decode(input: &mut $crate::Reader<'_>) -> Result<Self, $crate::DecodeError> {
                 Ok(Self {
                     $($field: <$type as $crate::Jute>::decode(input)

@@ -76,9 +76,13 @@ pub fn validate_create_path(path: &str, sequential: bool) -> Result<(), PathErro
 }
 
 fn check(path: &str) -> Result<(), PathErrorKind> {
-    if is_ordinary(path) {
+    if is_ordinary_path(path.as_bytes()) {
         return Ok(());
     }
+    check_names(path)
+}
+
+fn check_names(path: &str) -> Result<(), PathErrorKind> {
     if path.is_empty() {
         return Err(PathErrorKind::Empty);
     }
@@ -105,17 +109,50 @@ fn check(path: &str) -> Result<(), PathErrorKind> {
     Ok(())
 }
 
-/// Whether the path is plainly right, as nearly all are: printable ASCII, and no name empty or with a dot in front.
-fn is_ordinary(path: &str) -> bool {
-    let mut before = 0;
-    for &byte in path.as_bytes() {
-        if !matches!(byte, b' '..=b'~') || (before == b'/' && matches!(byte, b'/' | b'.')) {
+/// Whether a path is plainly right, as nearly all are: absolute, printable ASCII, and no name empty or with a dot in
+/// front. Such a path breaks no rule; [`validate_path`] tells of any other.
+pub fn is_ordinary_path(path: &[u8]) -> bool {
+    let [b'/', .., b' '..=b'.' | b'0'..=b'~'] = path else { return path == b"/" };
+    let Some(last) = path.last_chunk() else {
+        let mut padded = [b'_'; WINDOW];
+        padded.iter_mut().zip(path).for_each(|(place, byte)| *place = *byte);
+        return is_ordinary_window(&padded);
+    };
+    let mut rest = path;
+    while let Some(window) = rest.first_chunk() {
+        if !is_ordinary_window(window) {
             return false;
         }
-        before = byte;
+        rest = rest.get(size_of::<u64>()..).unwrap_or_default();
     }
-    path.starts_with('/') && before != b'/'
+    is_ordinary_window(last)
 }
+
+/// Checks eight bytes at once, each with the one behind it.
+fn is_ordinary_window(window: &[u8; WINDOW]) -> bool {
+    let (Some(bytes), Some(next)) = (window.first_chunk(), window.last_chunk()) else { return false };
+    let (bytes, next) = (u64::from_ne_bytes(*bytes), u64::from_ne_bytes(*next));
+    if (bytes | next) & HIGH_BITS != 0 {
+        return false;
+    }
+    // All are ASCII, so no sum passes from one byte into another.
+    let are_printable = (bytes + each(0x80 - b' ')) & !(bytes + each(1)) & HIGH_BITS;
+    let ends_name = places(bytes, b'/') & (places(next, b'/') | places(next, b'.'));
+    are_printable == HIGH_BITS && ends_name == 0
+}
+
+/// The high bit of each byte, all of them ASCII, that is this one.
+const fn places(bytes: u64, byte: u8) -> u64 {
+    !((bytes ^ each(byte)) + each(0x7F)) & HIGH_BITS
+}
+
+const fn each(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; size_of::<u64>()])
+}
+
+/// As many bytes as are checked at once, and the next one.
+const WINDOW: usize = size_of::<u64>() + 1;
+const HIGH_BITS: u64 = each(0x80);
 
 /// Java checks UTF-16 code units and refuses surrogates, so nothing above U+FFFF is left.
 fn is_refused(char: char) -> bool {
@@ -143,6 +180,23 @@ mod tests {
             "/\u{FFEF}",
         ] {
             assert_eq!(validate_path(path), Ok(()), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn ordinary_is_said_only_of_what_keeps_to_the_rules() {
+        let right = "/services/search/instance-0000000001.x/a:b,~ !";
+        for len in (1..=right.len()).filter(|&len| !right[1..len].ends_with('/')) {
+            assert!(is_ordinary_path(&right.as_bytes()[..len]), "{:?}", &right[..len]);
+            for at in 0..len {
+                for byte in 0..=u8::MAX {
+                    let mut bytes = right.as_bytes()[..len].to_vec();
+                    bytes[at] = byte;
+                    let slowly = core::str::from_utf8(&bytes).is_ok_and(|path| check_names(path).is_ok());
+                    let is_plain = bytes.is_ascii() && !bytes.windows(2).any(|pair| pair == b"/.");
+                    assert_eq!(is_ordinary_path(&bytes), slowly && is_plain, "{bytes:?}");
+                }
+            }
         }
     }
 

@@ -142,7 +142,7 @@ impl Jute for Ustring {
 
     #[inline]
     fn skip(input: &mut Reader<'_>) -> Result<(), DecodeError> {
-        input.skip_buffer()
+        input.bytes().map(drop)
     }
 
     fn to_value(&self) -> Value {

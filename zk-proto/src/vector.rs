@@ -3,6 +3,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::marker::PhantomData;
+use core::ops::Range;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -15,32 +16,42 @@ use crate::{DecodeError, Jute, Reader, Ustring, Value};
 /// Decoding checks every element but keeps only the slice of the payload that they occupy; they are
 /// decoded while iterating. So decoding allocates nothing, however many there are.
 pub struct Vector<T> {
-    /// The count of elements, `None` for null.
-    count: Option<u32>,
+    /// The count of elements, -1 for null, and the elements.
     wire: Bytes,
     element: PhantomData<fn() -> T>,
 }
 
 impl<T: Jute> Vector<T> {
     /// The null vector, count -1 on the wire. It differs from the empty vector.
-    pub const NULL: Self = Self { count: None, wire: Bytes::new(), element: PhantomData };
+    pub const NULL: Self = Self::from_static_wire(&[0xFF; COUNT_LEN]);
 
     /// The vector without elements.
-    pub const EMPTY: Self = Self::from_static_wire(0, &[]);
+    pub const EMPTY: Self = Self::from_static_wire(&[0; COUNT_LEN]);
 
-    /// Refers to encoded elements that live forever; they must be sound.
-    pub(crate) const fn from_static_wire(count: u32, wire: &'static [u8]) -> Self {
-        Self { count: Some(count), wire: Bytes::from_static(wire), element: PhantomData }
+    /// Refers to an encoding that lives forever; it must be sound.
+    pub(crate) const fn from_static_wire(wire: &'static [u8]) -> Self {
+        Self { wire: Bytes::from_static(wire), element: PhantomData }
     }
 
     /// Whether this is null.
     pub fn is_null(&self) -> bool {
-        self.count.is_none()
+        self.count() == NULL
     }
 
     /// The number of elements; 0 for null.
     pub fn len(&self) -> usize {
-        self.count.unwrap_or(0) as usize
+        usize::try_from(self.count()).unwrap_or(0)
+    }
+
+    fn count(&self) -> i32 {
+        self.wire.first_chunk().map_or(NULL, |count| i32::from_be_bytes(*count))
+    }
+
+    /// The elements' encodings, one after the other.
+    fn elements(&self) -> Reader<'_> {
+        let mut input = Reader::new(&self.wire);
+        input.int().expect("a vector begins with its count");
+        input
     }
 
     /// Whether there are no elements: for null and for the empty vector.
@@ -50,7 +61,7 @@ impl<T: Jute> Vector<T> {
 
     /// Decodes the elements one after the other.
     pub fn iter(&self) -> Iter<'_, T> {
-        Iter { input: Reader::new(&self.wire), left: self.len(), element: PhantomData }
+        Iter { input: self.elements(), left: self.len(), element: PhantomData }
     }
 
     /// The elements, none for null.
@@ -62,7 +73,7 @@ impl<T: Jute> Vector<T> {
 impl Vector<Ustring> {
     /// Encodes the texts.
     pub fn from_strs(texts: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
-        let mut wire = BytesMut::new();
+        let mut wire = BytesMut::zeroed(COUNT_LEN);
         let mut count = 0;
         for text in texts {
             let text = text.as_ref().as_bytes();
@@ -71,46 +82,67 @@ impl Vector<Ustring> {
             wire.put_slice(text);
             count += 1;
         }
-        Self::from_wire(count, wire.freeze())
+        Self::counted(count, wire)
     }
 
     /// The bytes of each string, borrowed; none for a null.
     pub fn iter_bytes(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        let mut input = Reader::new(&self.wire);
-        (0..self.len()).map(move |_| input.borrow_buffer().expect(CHECKED))
+        self.places().map(|place| self.wire.get(place).unwrap_or_default())
     }
 
     /// The text of each string as [`Ustring::to_str`] gives it, borrowed where it is UTF-8.
     pub fn iter_str(&self) -> impl ExactSizeIterator<Item = Cow<'_, str>> {
-        self.iter_bytes().map(text_of)
+        // The lengths between ordinary names are text too, to a decoder: so one look at the whole tells of each.
+        let elements = self.wire.get(COUNT_LEN..).unwrap_or_default();
+        let text = core::str::from_utf8(elements).ok();
+        self.places().map(move |place| {
+            let place = place.start - COUNT_LEN..place.end - COUNT_LEN;
+            match text.and_then(|text| text.get(place.clone())) {
+                Some(name) => Cow::Borrowed(name),
+                None => text_of(elements.get(place).unwrap_or_default()),
+            }
+        })
+    }
+
+    /// Where in the wire form the bytes of each string lie.
+    fn places(&self) -> impl ExactSizeIterator<Item = Range<usize>> {
+        let mut input = self.elements();
+        (0..self.len()).map(move |_| {
+            let len = input.bytes().expect(CHECKED).unwrap_or_default().len();
+            input.position() - len..input.position()
+        })
     }
 }
 
 impl<T> Vector<T> {
-    fn from_wire(count: usize, wire: Bytes) -> Self {
-        let count = i32::try_from(count).expect("jute has counts of 31 bits").unsigned_abs();
-        Self { count: Some(count), wire, element: PhantomData }
+    /// Writes the count to the place that was left for it.
+    fn counted(count: usize, mut wire: BytesMut) -> Self {
+        let count = i32::try_from(count).expect("jute has counts of 31 bits");
+        wire[..COUNT_LEN].copy_from_slice(&count.to_be_bytes());
+        Self { wire: wire.freeze(), element: PhantomData }
     }
 }
 
 impl<T: Jute> FromIterator<T> for Vector<T> {
     fn from_iter<I: IntoIterator<Item = T>>(elements: I) -> Self {
-        let mut wire = BytesMut::new();
+        let mut wire = BytesMut::zeroed(COUNT_LEN);
         let mut count = 0;
         for element in elements {
             wire.reserve(element.encoded_len());
             element.encode(&mut wire);
             count += 1;
         }
-        Self::from_wire(count, wire.freeze())
+        Self::counted(count, wire)
     }
 }
 
 impl<T: Jute> From<&[T]> for Vector<T> {
     fn from(elements: &[T]) -> Self {
-        let mut wire = BytesMut::with_capacity(elements.iter().map(Jute::encoded_len).sum());
+        let len = elements.iter().map(Jute::encoded_len).sum::<usize>();
+        let mut wire = BytesMut::with_capacity(COUNT_LEN + len);
+        put_length(&mut wire, elements.len());
         elements.iter().for_each(|element| element.encode(&mut wire));
-        Self::from_wire(elements.len(), wire.freeze())
+        Self { wire: wire.freeze(), element: PhantomData }
     }
 }
 
@@ -128,13 +160,13 @@ impl<T: Jute, const N: usize> From<[T; N]> for Vector<T> {
 
 impl<T> Clone for Vector<T> {
     fn clone(&self) -> Self {
-        Self { count: self.count, wire: self.wire.clone(), element: PhantomData }
+        Self { wire: self.wire.clone(), element: PhantomData }
     }
 }
 
 impl<T> PartialEq for Vector<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.count == other.count && self.wire == other.wire
+        self.wire == other.wire
     }
 }
 
@@ -142,7 +174,6 @@ impl<T> Eq for Vector<T> {}
 
 impl<T> Hash for Vector<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.count.hash(state);
         self.wire.hash(state);
     }
 }
@@ -173,27 +204,18 @@ impl<T: Jute> Jute for Vector<T> {
 
     #[inline]
     fn encode(&self, out: &mut BytesMut) {
-        match self.count {
-            None => out.put_i32(NULL),
-            Some(count) => {
-                out.put_u32(count);
-                out.put_slice(&self.wire);
-            }
-        }
+        out.put_slice(&self.wire);
     }
 
     #[inline]
     fn encoded_len(&self) -> usize {
-        4 + self.wire.len()
+        self.wire.len()
     }
 
     fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let Some(count) = input.count(T::MIN_LEN)? else { return Ok(Self::NULL) };
         let start = input.position();
-        for _ in 0..count {
-            T::skip(input)?;
-        }
-        Ok(Self::from_wire(count, input.since(start)))
+        Self::skip(input)?;
+        Ok(Self { wire: input.since(start), element: PhantomData })
     }
 
     fn skip(input: &mut Reader<'_>) -> Result<(), DecodeError> {
@@ -229,4 +251,31 @@ impl<T: Jute> Iterator for Iter<'_, T> {
 
 impl<T: Jute> ExactSizeIterator for Iter<'_, T> {}
 
+/// The bytes of a vector's count.
+const COUNT_LEN: usize = 4;
 const CHECKED: &str = "every element was checked when the vector was decoded, or was encoded here";
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::String;
+
+    use super::*;
+
+    #[test]
+    fn names_are_told_one_by_one_whatever_the_lengths_between_them_look_like() {
+        let long = "n".repeat(0x80);
+        let names = ["", "a", "\u{e9}t\u{e9}", &long, "\u{1F600}", &"x".repeat(0xC3A9), "z"];
+        assert!(Vector::from_strs(names).iter_str().eq(names));
+        // Together the halves are text, and each for itself isn't.
+        let halves: Vec<_> =
+            [&b"a\xC3"[..], b"\xA9b", b"c"].map(|half| Ustring::from_bytes(half.to_vec().into())).into();
+        let expected = halves.iter().map(Ustring::to_str);
+        assert!(Vector::from(halves.clone()).iter_str().eq(expected));
+        let many = (0..1000).map(|number| alloc::format!("n-{number}")).collect::<Vec<_>>();
+        let many_told = Vector::from_strs(&many);
+        assert!(many_told.iter_str().eq(many.iter().map(String::as_str)));
+        assert!(many_told.iter_str().all(|name| matches!(name, Cow::Borrowed(_))));
+        let nulls = Vector::from([Ustring::NULL, Ustring::from("x")]);
+        assert!(nulls.iter_str().eq(["", "x"]) && nulls.iter_bytes().eq([&b""[..], b"x"]));
+    }
+}

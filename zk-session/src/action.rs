@@ -58,7 +58,7 @@ impl ProbeId {
 }
 
 /// What the driver must do, in the order in which it was polled.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 #[must_use = "a session lives only as long as its driver does what it says"]
 #[expect(clippy::exhaustive_enums, reason = "a driver must handle each")]
 pub enum Action {
@@ -119,7 +119,7 @@ impl fmt::Debug for Action {
 }
 
 /// What the application may want to hear.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Event {
     /// The one outcome of a request.
@@ -212,7 +212,7 @@ pub enum Event {
 }
 
 /// The one outcome of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Reply {
     /// The request that has ended.
@@ -225,7 +225,7 @@ pub struct Reply {
 }
 
 /// What a watch tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct WatchEvent {
     /// The request that set the watch.
@@ -243,7 +243,7 @@ pub struct WatchEvent {
 }
 
 /// Why a watch ended without an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WatchEndReason {
     /// A server refused to arm it again after a reconnect.
@@ -277,7 +277,7 @@ pub enum ExpiredReason {
 }
 
 /// What a later session needs to resume this one.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_structs, reason = "made by applications that have stored it")]
 pub struct Credentials {
     /// The session's id.

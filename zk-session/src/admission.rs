@@ -3,7 +3,8 @@
 
 use zk_proto::{
     CreateMode, CreateRequest, CreateTtlRequest, ErrorCode, ExistsRequest, GetChildren2Request,
-    GetChildrenRequest, GetDataRequest, Op, OpCode, Request, Ustring, validate_create_path, validate_path,
+    GetChildrenRequest, GetDataRequest, Op, OpCode, Request, Ustring, is_ordinary_path, validate_create_path,
+    validate_path,
 };
 
 use crate::{SubmitError, watches::WatchKind};
@@ -94,11 +95,15 @@ fn check_create_ttl(create: &CreateTtlRequest) -> Result<(), SubmitError> {
 }
 
 fn check_path(path: &Ustring) -> Result<(), SubmitError> {
-    Ok(validate_path(text(path)?)?)
+    if is_ordinary_path(path.as_bytes()) { Ok(()) } else { Ok(validate_path(text(path)?)?) }
 }
 
 fn check_create_path(path: &Ustring, sequential: bool) -> Result<(), SubmitError> {
-    Ok(validate_create_path(text(path)?, sequential)?)
+    if is_ordinary_path(path.as_bytes()) {
+        Ok(())
+    } else {
+        Ok(validate_create_path(text(path)?, sequential)?)
+    }
 }
 
 fn text(path: &Ustring) -> Result<&str, SubmitError> {
@@ -127,8 +132,9 @@ pub(crate) fn creates_ephemeral(request: &Request) -> bool {
 }
 
 /// How many results the reply must have: one for each operation of a multi or multiRead.
-pub(crate) fn ops(request: &Request) -> usize {
-    if let Request::Multi(multi) | Request::MultiRead(multi) = request { multi.ops.len() } else { 0 }
+pub(crate) fn ops(request: &Request) -> u32 {
+    let (Request::Multi(multi) | Request::MultiRead(multi)) = request else { return 0 };
+    u32::try_from(multi.ops.len()).unwrap_or(u32::MAX)
 }
 
 /// The watch that the server has left for a request that asked for one, by its answer.

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What identifies a client under an auth scheme.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_structs, reason = "made by applications")]
 pub struct AuthInfo {
     /// The scheme: `digest`, or whatever else the servers have a provider for.
@@ -37,11 +37,13 @@ impl fmt::Debug for AuthInfo {
 
 /// All identities that were ever added, in order, each once.
 #[derive(Clone, Default)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Identities {
     added: Vec<Added>,
 }
 
 #[derive(Clone)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 struct Added {
     info: AuthInfo,
     /// The calls that have had no outcome.
@@ -56,6 +58,7 @@ struct Added {
 
 /// An auth packet that was queued on the current connection and not answered.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct AuthSent {
     index: usize,
     pub(crate) start: u64,

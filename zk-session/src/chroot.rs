@@ -60,10 +60,14 @@ impl Chroot {
     }
 
     /// The same for a request that was checked.
+    #[inline]
     pub(crate) fn apply_checked(&self, request: &mut Request) {
-        if self.0.is_none() {
-            return;
+        if self.0.is_some() {
+            self.apply_to(request);
         }
+    }
+
+    fn apply_to(&self, request: &mut Request) {
         if let Request::Multi(multi) | Request::MultiRead(multi) = request {
             multi.ops.iter_mut().for_each(|op| self.apply_to_op(op));
             return;
@@ -80,10 +84,14 @@ impl Chroot {
     }
 
     /// Turns a response's paths from those above the root into those below it.
+    #[inline]
     pub fn undo(&self, response: &mut Response) {
-        if self.0.is_none() {
-            return;
+        if self.0.is_some() {
+            self.undo_in(response);
         }
+    }
+
+    fn undo_in(&self, response: &mut Response) {
         if let Response::Create(CreateResponse { path })
         | Response::Create2(Create2Response { path, .. })
         | Response::Sync(SyncResponse { path }) = response

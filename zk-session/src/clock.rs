@@ -4,8 +4,8 @@ use alloc::collections::VecDeque;
 use core::time::Duration;
 
 use crate::{
-    DisconnectReason, Event, ExpiredBy, ExpiredReason, Expiry, Failure, Instant, Session, State, Timer,
-    connection::Growth,
+    DisconnectReason, Event, ExpiredBy, ExpiredReason, Expiry, Failure, Instant, RequestId, Session, State,
+    Timer, connection::Growth,
 };
 
 impl Session {
@@ -20,7 +20,14 @@ impl Session {
     }
 
     /// What is true by the time alone, whatever the connection does.
+    #[inline]
     pub(crate) fn act_on_time(&mut self) {
+        if self.timers.are_due(self.now) {
+            self.act_on_due_timers();
+        }
+    }
+
+    fn act_on_due_timers(&mut self) {
         if self.timers.is_due(Timer::Deadline, self.now) {
             self.act_on_deadlines();
         }
@@ -37,15 +44,34 @@ impl Session {
     }
 
     pub(crate) fn act_on_deadlines(&mut self) {
-        while let Some(&(deadline, request)) = self.deadlines.first() {
+        while let Some(&(deadline, request)) = self.deadlines.front() {
             if deadline > self.now {
                 self.timers.set(Timer::Deadline, deadline);
                 return;
             }
-            self.deadlines.pop_first();
+            self.deadlines.pop_front();
             self.give_up(request, &Failure::Deadline);
         }
         self.timers.stop(Timer::Deadline);
+    }
+
+    pub(crate) fn insert_deadline(&mut self, deadline: Instant, request: RequestId) {
+        let place = match self.deadlines.back() {
+            Some(last) if *last > (deadline, request) => {
+                self.deadlines.partition_point(|other| *other < (deadline, request))
+            }
+            Some(_) | None => self.deadlines.len(),
+        };
+        self.deadlines.insert(place, (deadline, request));
+    }
+
+    /// The request has had its outcome.
+    pub(crate) fn remove_deadline(&mut self, deadline: Instant, request: RequestId) {
+        if self.deadlines.front() == Some(&(deadline, request)) {
+            self.deadlines.pop_front();
+        } else if let Ok(place) = self.deadlines.binary_search(&(deadline, request)) {
+            self.deadlines.remove(place);
+        }
     }
 
     pub(crate) fn act_on_connection_timers(&mut self) {
@@ -85,6 +111,9 @@ impl Session {
             }
         }
         self.queue.shrink();
+        if self.deadlines.is_empty() {
+            self.deadlines = VecDeque::new();
+        }
         if self.actions.is_empty() {
             self.actions = VecDeque::new();
         }

@@ -171,6 +171,6 @@ pub enum Retry {
     ///
     /// Not for ever, lest a request that makes servers hang up costs the session one connection after another: it
     /// ends, as with `Never`, once three connections in a row were lost on which it was sent and no request was
-    /// answered after that. What was never sent waits on.
+    /// answered after that; those not counted that the session left by its own choice. What was never sent waits on.
     WhenSafe,
 }

@@ -1,7 +1,7 @@
 //! One connection: what it has heard, and what it has been given to send. It is dropped with the transport,
 //! so nothing of it can reach the next one.
 
-use alloc::{collections::VecDeque, vec::Vec};
+use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
 use core::ops::Range;
 
 use bytes::{Bytes, BytesMut};
@@ -18,6 +18,7 @@ use crate::{
 
 /// One connection, or an attempt at one.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) server: ServerAddr,
@@ -42,7 +43,8 @@ pub(crate) struct Connection {
     pub(crate) lacks_create2: bool,
     /// closeSession has been queued: nothing leaves after it.
     pub(crate) close_sent: bool,
-    pub(crate) rearm: Option<Rearm>,
+    /// In a box, for it is gone once all is armed.
+    pub(crate) rearm: Option<Box<Rearm>>,
     /// Events of persistent watches that came before their owners could be told of the gap.
     pub(crate) early_events: Vec<(Zxid, WatcherEvent, Fired)>,
     pub(crate) growth: Option<Growth>,
@@ -54,6 +56,7 @@ pub(crate) struct Connection {
 
 /// How far a connection is primed.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) enum Stage {
     /// Only the ConnectRequest may leave.
     Handshake,
@@ -79,6 +82,7 @@ impl Stage {
 
 /// A frame that was handed out and wants an answer.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct InFlight {
     pub(crate) xid: i32,
     /// Where its first byte lies in the stream of this connection.
@@ -93,11 +97,12 @@ pub(crate) struct InFlight {
 
 /// Whose frame it is.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) enum Owner {
     Request(Accepted),
     /// The request has had its outcome; its reply still takes its turn, and what it did is still to be noted.
     Abandoned(Accepted),
-    SetWatches(alloc::boxed::Box<Batch>),
+    SetWatches(Box<Batch>),
     CloseSession,
     Sasl,
     /// The server is told that nobody watches a path any more.
@@ -113,6 +118,7 @@ pub(crate) enum Answered {
 
 /// Pings that were handed out and not answered, and one that may wait.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Pings {
     pub(crate) unanswered: VecDeque<Instant>,
     pub(crate) is_waiting: bool,
@@ -120,6 +126,7 @@ pub(crate) struct Pings {
 
 /// Where a frame under way stood when it was last looked at.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Growth {
     pub(crate) since: Instant,
     pub(crate) received: u64,
@@ -127,6 +134,7 @@ pub(crate) struct Growth {
 
 /// How much of the stream was handed out, and how much of that the transport took.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Window {
     handed_out: u64,
     taken: u64,
@@ -231,6 +239,9 @@ impl Connection {
             self.push_uncounted(&Request::Ping, ReplyHeader::PING_XID);
             self.pings.is_waiting = true;
         }
+        if let Stage::Sasl(exchange) = &mut self.stage {
+            exchange.holds_ping = true;
+        }
         may_leave || self.close_sent
     }
 
@@ -309,16 +320,17 @@ impl Connection {
 
     /// Takes out the frame that a reply answers: the oldest, or a later one that a server may refuse ahead of
     /// its turn. None if the reply fits nothing that was handed out whole.
+    #[inline]
     pub(crate) fn answered(&mut self, xid: i32, err: ErrorCode) -> Option<(InFlight, Answered)> {
         let handed_out = self.window.handed_out;
         let is_it = |frame: &InFlight| frame.xid == xid && frame.end <= handed_out;
-        let (frame, answered) = if is_it(self.in_flight.front()?) {
-            (self.in_flight.pop_front()?, Answered::Oldest)
-        } else if REFUSED_EARLY.contains(&err) {
-            let index = self.in_flight.iter().position(is_it)?;
-            (self.in_flight.remove(index)?, Answered::Early)
-        } else {
-            return None;
+        let (frame, answered) = match self.in_flight.pop_front_if(|oldest| is_it(oldest)) {
+            Some(oldest) => (oldest, Answered::Oldest),
+            None if REFUSED_EARLY.contains(&err) => {
+                let index = self.in_flight.iter().position(is_it)?;
+                (self.in_flight.remove(index)?, Answered::Early)
+            }
+            None => return None,
         };
         if matches!(frame.owner, Owner::Request(_) | Owner::Abandoned(_)) {
             self.answered_to = handed_out;
@@ -358,6 +370,7 @@ impl Connection {
 
 /// Numbers for requests: 1 to 2³¹ - 2, over and over, as in `ClientCnxn.getXid`.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Xids(i32);
 
 impl Default for Xids {

@@ -14,6 +14,7 @@ use crate::{DisconnectReason, Failure, Instant, OnLoss, RequestId, Session, requ
 
 /// What has been learnt of the servers.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Dialects {
     /// What a server, by host and port, has said it doesn't know.
     unsupported: BTreeMap<(String, u16), Unsupported>,
@@ -25,6 +26,7 @@ pub(crate) struct Dialects {
 
 /// Operations that a server doesn't know.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 struct Unsupported {
     ops: BTreeSet<OpCode>,
     /// When the first of them was learnt.
@@ -62,32 +64,36 @@ impl Session {
     /// know with UNIMPLEMENTED and no zxid, and closes the connection. Tells whether that is the answer.
     pub(crate) fn learn(&mut self, op: OpCode, header: &ReplyHeader) -> bool {
         let is_unknown = header.err == ErrorCode::UNIMPLEMENTED && header.zxid == Zxid(-1);
-        let Some(connection) = &mut self.connection else { return is_unknown };
         if is_unknown {
-            let server = (connection.server.host.clone(), connection.server.port);
-            let begin = Unsupported { ops: BTreeSet::new(), since: self.now };
-            self.dialects.unsupported.entry(server).or_insert(begin).ops.insert(op);
-            connection.lacks_create2 |= op == OpCode::CREATE2;
-            self.dialects.has_create2 &= op != OpCode::CREATE2;
-        } else {
+            self.note_unsupported(op);
+        } else if unwatch::proves_remove_watches(op) {
             self.dialects.has_create2 |= op == OpCode::CREATE2;
-            connection.has_remove_watches |= unwatch::proves_remove_watches(op);
+            self.connection.iter_mut().for_each(|connection| connection.has_remove_watches = true);
         }
         is_unknown
     }
 
+    fn note_unsupported(&mut self, op: OpCode) {
+        let Some(connection) = &mut self.connection else { return };
+        let server = (connection.server.host.clone(), connection.server.port);
+        let begin = Unsupported { ops: BTreeSet::new(), since: self.now };
+        self.dialects.unsupported.entry(server).or_insert(begin).ops.insert(op);
+        connection.lacks_create2 |= op == OpCode::CREATE2;
+        self.dialects.has_create2 &= op != OpCode::CREATE2;
+    }
+
     /// The server doesn't know create2: the request goes out as create on the next connection, as this one is
-    /// lost to the refusal. Gives the request back where that can't be: whatever was submitted before it and
+    /// lost to the refusal. Tells whether that can be: otherwise whatever was submitted before it and
     /// is in flight fails with the connection, and must not be overtaken.
-    pub(crate) fn fall_back(&mut self, mut accepted: Accepted, is_oldest: bool) -> Option<Accepted> {
+    pub(crate) fn fall_back(&mut self, accepted: &mut Accepted, is_oldest: bool) -> bool {
         let may_fall_back =
             is_oldest && accepted.op == OpCode::CREATE2 && self.config.on_loss == OnLoss::Resume;
-        let Some(request) = accepted.retained.take().filter(|_| may_fall_back) else { return Some(accepted) };
+        let Some(request) = accepted.retained.take().filter(|_| may_fall_back) else { return false };
         let op = accepted.op;
         accepted.was_sent = true;
-        self.dialects.refused = Some((accepted, request));
+        self.dialects.refused = Some((accepted.clone(), request));
         self.disconnect(DisconnectReason::UnsupportedOperation { op });
-        None
+        true
     }
 
     /// Ends the requests in the queue that the server is known not to have; for create2 create stands in.
@@ -106,7 +112,14 @@ impl Session {
     }
 
     /// The same for a request that was just queued on an open connection.
+    #[inline]
     pub(crate) fn fail_if_unsupported(&mut self, id: RequestId, op: OpCode) {
+        if !self.dialects.unsupported.is_empty() {
+            self.fail_if_unsupported_here(id, op);
+        }
+    }
+
+    fn fail_if_unsupported_here(&mut self, id: RequestId, op: OpCode) {
         let Some(connection) = self.connection.as_ref().filter(|connection| connection.stage.is_open())
         else {
             return;

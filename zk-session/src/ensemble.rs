@@ -8,7 +8,7 @@ use zk_proto::ServerAddr;
 use crate::{random::Random, rebalance::Move};
 
 /// In which order a session tries its servers.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum ServerOrder {
     /// In random order, so that the clients of an ensemble spread over it.
@@ -22,6 +22,7 @@ pub enum ServerOrder {
 
 /// The servers of the connect string in the order in which they are tried, and what came of it.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Ensemble {
     servers: Vec<ServerAddr>,
     order: ServerOrder,

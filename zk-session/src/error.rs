@@ -15,7 +15,7 @@ pub enum Delivery {
 }
 
 /// Why an accepted request didn't get what it asked for.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
     /// A server's answer: the request was received and refused. Nothing was applied.
@@ -55,7 +55,7 @@ impl RequestError {
 }
 
 /// What came between a request and its answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
     /// The connection was lost before the reply came.
@@ -169,7 +169,7 @@ pub enum SubmitError {
 }
 
 /// Why a connection, or an attempt at one, ended.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum DisconnectReason {
     /// The transport couldn't be established: the driver's word.
@@ -244,4 +244,11 @@ pub enum DisconnectReason {
     /// The session has ended: closed, expired, or not authenticated.
     #[error("the session has ended")]
     SessionEnded,
+}
+
+impl DisconnectReason {
+    /// The session has left a connection with which nothing was wrong.
+    pub(crate) fn is_own_choice(&self) -> bool {
+        matches!(self, Self::Rebalanced | Self::ReadWriteServerFound | Self::UnsupportedOperation { .. })
+    }
 }

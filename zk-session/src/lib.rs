@@ -94,6 +94,8 @@ mod dialects;
 mod digest_md5;
 mod ensemble;
 mod error;
+#[cfg(feature = "model")]
+mod model;
 mod outcomes;
 mod random;
 mod read_only;

@@ -5,7 +5,8 @@ use alloc::{boxed::Box, vec::Vec};
 use zk_proto::{ErrorCode, OpCode, Request, Response, Zxid};
 
 use crate::{
-    Delivery, Event, Failure, OnLoss, RequestError, RequestId, Retry, Session, State, SubmitError,
+    Delivery, DisconnectReason, Event, Failure, OnLoss, RequestError, RequestId, Retry, Session, State,
+    SubmitError,
     action::Reply,
     admission,
     connection::{Connection, Owner},
@@ -42,20 +43,20 @@ impl Session {
     }
 
     /// Whether the request fits into a frame and into the queue, and what may have to be queued again does.
-    pub(crate) fn admit_size(&self, request: &Request, retry: Retry) -> Result<(), SubmitError> {
-        let len = requests::payload_len(request);
+    pub(crate) fn admit_size(&self, frame_len: usize, may_return: bool) -> Result<(), SubmitError> {
+        let len = frame_len - requests::LENGTH_PREFIX;
         let limit = self.config.max_request_len.min(MAX_FRAME_LEN);
         if len > limit {
             return Err(SubmitError::TooLarge { len, limit });
         }
         let mut after = self.retryable;
-        after.count(retry, requests::frame_len(request));
+        after.count(may_return, frame_len);
         let limit = self.config.max_queued_requests;
         if self.queue.len() >= limit || after.requests > limit {
             return Err(SubmitError::QueueFull { limit_name: "max_queued_requests", limit });
         }
         let limit = self.config.max_queued_bytes;
-        if self.queue.bytes() + requests::frame_len(request) > limit || after.bytes > limit {
+        if self.queue.bytes() + frame_len > limit || after.bytes > limit {
             return Err(SubmitError::QueueFull { limit_name: "max_queued_bytes", limit });
         }
         Ok(())
@@ -91,17 +92,23 @@ impl Session {
     }
 
     /// Puts an accepted request into the queue, and keeps what will be needed of it again.
-    pub(crate) fn enqueue(&mut self, mut accepted: Accepted, mut request: Request) {
+    pub(crate) fn enqueue(&mut self, mut accepted: Accepted, request: &mut Request) {
         // On an earlier connection another operation may have stood in for it.
         accepted.op = request.op_code();
         if self.is_needed_again(&accepted) {
             accepted.retained = Some(Box::new(request.clone()));
         }
-        accepted.is_covered = accepted.asks_for_watch && self.is_covered(&request);
+        accepted.is_covered = accepted.asks_for_watch && self.is_covered(request);
         if accepted.is_covered {
-            admission::take_watch(&mut request);
+            admission::take_watch(request);
         }
-        self.queue.push(accepted, &request);
+        self.queue.push(accepted, request);
+    }
+
+    /// Whether the request can be queued again when a connection is lost: by its policy, or because create stands in
+    /// for it.
+    pub(crate) fn may_return(&self, request: &Request, retry: Retry) -> bool {
+        retry == Retry::WhenSafe || (request.op_code() == OpCode::CREATE2 && !self.dialects.has_create2)
     }
 
     fn is_needed_again(&self, accepted: &Accepted) -> bool {
@@ -120,15 +127,18 @@ impl Session {
 
     /// A connection that was accepted is lost: what was sent on it or waited behind ends with it, unless it
     /// may be sent again.
-    pub(crate) fn fail_or_requeue(&mut self, mut connection: Connection) {
+    pub(crate) fn fail_or_requeue(&mut self, mut connection: Connection, reason: &DisconnectReason) {
         let reached = connection.window.reached();
         let mut again = self.dialects.take_refused();
         for frame in core::mem::take(&mut connection.in_flight) {
             let is_fruitless = connection.was_fruitless(&frame);
             if let Owner::Request(mut accepted) = frame.owner {
-                let delivery = delivery(frame.start, reached);
-                if delivery == Delivery::MaybeApplied {
-                    accepted.fruitless = if is_fruitless { accepted.fruitless + 1 } else { 0 };
+                let is_reached = frame.start < reached;
+                let delivery = Delivery::of(accepted.was_sent || is_reached);
+                if !is_fruitless {
+                    accepted.fruitless = 0;
+                } else if is_reached && !reason.is_own_choice() {
+                    accepted.fruitless += 1;
                 }
                 self.fail_or_keep(accepted, delivery, &mut again);
             }
@@ -137,8 +147,8 @@ impl Session {
             let delivery = Delivery::of(accepted.was_sent);
             self.fail_or_keep(accepted, delivery, &mut again);
         }
-        for (accepted, request) in again {
-            self.enqueue(accepted, request);
+        for (accepted, mut request) in again {
+            self.enqueue(accepted, &mut request);
         }
     }
 
@@ -168,7 +178,9 @@ impl Session {
     }
 
     pub(crate) fn fail(&mut self, accepted: Accepted, failure: Failure, delivery: Delivery) {
-        let error = self.failure(failure, delivery);
+        // What an earlier connection took counts, whatever became of it on this one.
+        let was_sent = accepted.was_sent || delivery == Delivery::MaybeApplied;
+        let error = self.failure(failure, Delivery::of(was_sent));
         self.outcome(&accepted, Zxid(0), Err(error));
     }
 
@@ -191,15 +203,22 @@ impl Session {
         zxid: Zxid,
         result: Result<Response, RequestError>,
     ) {
-        self.watches_asked_for -= usize::from(accepted.asks_for_watch);
-        self.retryable.discount(accepted);
-        if let Some(deadline) = accepted.deadline {
-            self.deadlines.remove(&(deadline, accepted.id));
-        }
+        self.settle(accepted);
         self.tell(accepted.id, zxid, result);
     }
 
+    /// Takes a request that has its outcome out of the books.
+    #[inline]
+    pub(crate) fn settle(&mut self, accepted: &Accepted) {
+        self.watches_asked_for -= usize::from(accepted.asks_for_watch);
+        self.retryable.discount(accepted);
+        if let Some(deadline) = accepted.deadline {
+            self.remove_deadline(deadline, accepted.id);
+        }
+    }
+
     /// Tells an outcome, and counts it.
+    #[inline]
     pub(crate) fn tell(&mut self, request: RequestId, zxid: Zxid, result: Result<Response, RequestError>) {
         self.stats.ended += 1;
         self.emit(Event::Reply(Reply { request, zxid, result }));

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 /// A small generator (SplitMix64).
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Random(u64);
 
 impl Random {

@@ -7,6 +7,7 @@ use crate::{Action, DisconnectReason, Instant, ProbeId, Session, State, Timer};
 
 /// The search for a read-write server, while the session is on a read-only one.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Search {
     /// The probe whose answer counts, and whom it asks.
     probe: ProbeId,

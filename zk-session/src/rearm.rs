@@ -17,6 +17,7 @@ use crate::{
 /// first, and where a persistent one replaces them it hears for them; only a child watch under a recursive
 /// watch of the same path comes behind that.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Rearm {
     /// What is still to be sent, the next one last.
     passes: Vec<Pass>,
@@ -35,6 +36,7 @@ pub(crate) struct Rearm {
 
 /// One walk over the watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "model", derive(Hash))]
 enum Pass {
     Persistent {
         checked: Zxid,
@@ -68,6 +70,7 @@ impl Pass {
 
 /// A batch on its way to the server: which watches are in it.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Batch {
     number: u64,
     persistent: bool,
@@ -176,7 +179,7 @@ impl Rearm {
     pub(crate) fn refused(&mut self, watches: &mut Watches, batch: &Batch) -> Vec<(RequestId, Ustring)> {
         self.answered(batch);
         let owners: Vec<_> = batch.of(watches).map(|(key, _)| key.2).collect();
-        owners.into_iter().filter_map(|owner| Some((owner, watches.remove(owner)?))).collect()
+        owners.into_iter().filter_map(|owner| Some((owner, watches.remove(owner)?.0))).collect()
     }
 
     fn answered(&mut self, batch: &Batch) {

@@ -9,6 +9,7 @@ use crate::random::Random;
 
 /// A move under way: servers are drawn from the new and the kept ones until one accepts.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq))]
 pub(crate) struct Move {
     new: Vec<ServerAddr>,
     kept: Vec<ServerAddr>,
@@ -55,6 +56,16 @@ impl Move {
     }
 }
 
+#[cfg(feature = "model")]
+impl Eq for Move {}
+
+#[cfg(feature = "model")]
+impl core::hash::Hash for Move {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        (&self.new, &self.kept, self.new_probability.to_bits()).hash(state);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +108,15 @@ mod tests {
         let at = |port| moves.iter().flatten().filter(|server| server.port == port).count();
         assert_eq!(at(3), 0);
         assert_eq!(at(4) + at(5), 6_000);
+    }
+
+    #[test]
+    fn fewer_servers_some_of_them_new_have_an_even_load() {
+        // Each of 4 to 7 is to have a quarter; 4 and 5 have a fifth each already.
+        let moves = moved(&servers(1..6), &servers(4..8), 10_000);
+        let at = |port| moves.iter().flatten().filter(|server| server.port == port).count();
+        assert_eq!(moves.iter().flatten().count(), 6_000);
+        assert!((4_800..5_200).contains(&(at(6) + at(7))), "{} and {}", at(6), at(7));
     }
 
     #[test]

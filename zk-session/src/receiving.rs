@@ -4,13 +4,13 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use zk_proto::{
-    ConnectResponse, Create2Response, CreateResponse, ErrorCode, Frame, Jute as _, OpCode, Reader,
-    ReplyHeader, Request, Response, SessionId, WatcherEvent, Zxid,
+    ConnectResponse, Create2Response, CreateResponse, ErrorCode, Frame, Frames, Jute as _, MultiResponse,
+    OpCode, Reader, ReplyHeader, Request, Response, SessionId, WatcherEvent, Zxid,
 };
 
 use crate::{
-    Delivery, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, RequestError, Session, State,
-    Timer, WatchEndReason,
+    ConnectionId, Delivery, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, RequestError,
+    Session, State, Timer, WatchEndReason,
     action::WatchEvent,
     admission,
     connection::{Answered, Growth, Owner},
@@ -33,18 +33,32 @@ impl Session {
         }
         let mut came_whole = false;
         loop {
-            let Some(connection) = &mut self.connection else { return };
-            if connection.id != current {
+            let Some(connection) = self.connection.as_mut().filter(|connection| connection.id == current)
+            else {
                 return;
-            }
-            match connection.decoder.next() {
-                Ok(Some(frame)) => self.on_frame(frame),
-                Ok(None) => break,
-                Err(error) => return self.disconnect(DisconnectReason::BadFrame(error)),
+            };
+            if let Some(frames) = connection.decoder.next_all() {
+                self.on_frames(current, frames);
+            } else {
+                match connection.decoder.next() {
+                    Ok(Some(Frame::Whole(payload))) => self.on_payload(Reader::new(&payload)),
+                    Ok(Some(Frame::Oversize { header, len })) => self.on_oversize(&header, len),
+                    Ok(None) => break,
+                    Err(error) => return self.disconnect(DisconnectReason::BadFrame(error)),
+                }
             }
             came_whole = true;
         }
         self.watch_growth(came_whole);
+    }
+
+    fn on_frames(&mut self, current: ConnectionId, mut frames: Frames) {
+        while let Some(reader) = frames.next() {
+            self.on_payload(reader);
+            if !self.is_current(current) {
+                return;
+            }
+        }
     }
 
     /// A frame under way must keep growing: from when it began, or the last one ended.
@@ -61,23 +75,10 @@ impl Session {
         }
     }
 
-    fn on_frame(&mut self, frame: Frame) {
-        match (frame, self.state) {
-            (Frame::Whole(payload), State::Associating) => self.on_connect_response(&payload),
-            (Frame::Whole(payload), _) => self.on_message(&payload),
-            (Frame::Oversize { header, len }, State::Connected | State::ConnectedReadOnly) => {
-                self.on_oversize(&header, len);
-            }
-            (Frame::Oversize { len, .. }, _) => self.disconnect(self.oversize(len)),
+    fn on_payload(&mut self, mut reader: Reader<'_>) {
+        if self.state == State::Associating {
+            return self.on_connect_response(&mut reader);
         }
-    }
-
-    fn oversize(&self, len: usize) -> DisconnectReason {
-        DisconnectReason::OversizeFrame { len, limit: self.config.max_frame_len }
-    }
-
-    fn on_message(&mut self, payload: &Bytes) {
-        let mut reader = Reader::new(payload);
         let header = match ReplyHeader::decode(&mut reader) {
             Ok(header) => header,
             Err(error) => return self.disconnect(DisconnectReason::MalformedFrame(error)),
@@ -90,21 +91,31 @@ impl Session {
         }
     }
 
+    fn oversize(&self, len: usize) -> DisconnectReason {
+        DisconnectReason::OversizeFrame { len, limit: self.config.max_frame_len }
+    }
+
     /// A longer frame than is accepted: it fails the request that it answers, and is skipped.
     fn on_oversize(&mut self, header: &Bytes, len: usize) {
+        if !self.state.is_connected() {
+            return self.disconnect(self.oversize(len));
+        }
         let header = ReplyHeader::decode(&mut Reader::new(header));
-        let answered = header.ok().and_then(|header| Some((self.take_answered(header)?.0, header)));
+        let answered = header.ok().and_then(|header| Some((self.take_answered(header)?, header)));
+        let no_body = Bytes::new();
+        let body = &mut Reader::new(&no_body);
         match answered {
-            Some((Owner::Request(accepted), header)) => {
-                let error = if header.err == ErrorCode::OK {
-                    self.unusable(Failure::ReplyTooLarge { len, limit: self.config.max_frame_len })
-                } else {
-                    self.refusal(header.err)
-                };
+            Some(((Owner::Request(accepted), _), header)) if header.err == ErrorCode::OK => {
+                let error = self.unusable(Failure::ReplyTooLarge { len, limit: self.config.max_frame_len });
                 self.outcome(&accepted, header.zxid, Err(error));
             }
-            Some((Owner::Abandoned(_) | Owner::Unwatch, _)) => {}
-            Some((Owner::SetWatches(_) | Owner::Sasl | Owner::CloseSession, _)) | None => {
+            // A refusal needs no body, and what was given up none either.
+            Some(((Owner::Request(mut accepted), answered), header)) => {
+                self.on_reply(answered, &mut accepted, header, body);
+            }
+            Some(((Owner::Abandoned(given_up), _), header)) => self.on_abandoned(given_up, header, body),
+            Some(((Owner::Unwatch, _), _)) => {}
+            Some(((Owner::SetWatches(_) | Owner::Sasl | Owner::CloseSession, _), _)) | None => {
                 self.disconnect(self.oversize(len));
             }
         }
@@ -127,6 +138,7 @@ impl Session {
     }
 
     /// Matches a reply to the frame that it answers; notes its zxid, and that the server has heard of us.
+    #[inline]
     fn take_answered(&mut self, header: ReplyHeader) -> Option<(Owner, Answered)> {
         let (frame, answered) = self.connection.as_mut()?.answered(header.xid, header.err)?;
         if !matches!(frame.owner, Owner::Sasl) {
@@ -138,7 +150,9 @@ impl Session {
 
     fn on_answer(&mut self, header: ReplyHeader, reader: &mut Reader<'_>) {
         match self.take_answered(header) {
-            Some((Owner::Request(accepted), answered)) => self.on_reply(answered, accepted, header, reader),
+            Some((Owner::Request(mut accepted), answered)) => {
+                self.on_reply(answered, &mut accepted, header, reader);
+            }
             Some((Owner::Unwatch, _)) => {}
             Some((Owner::Abandoned(given_up), _)) => self.on_abandoned(given_up, header, reader),
             Some((Owner::SetWatches(batch), _)) => self.on_watches_set(&batch, header.err),
@@ -154,19 +168,19 @@ impl Session {
     fn on_reply(
         &mut self,
         answered: Answered,
-        accepted: Accepted,
+        accepted: &mut Accepted,
         header: ReplyHeader,
         reader: &mut Reader<'_>,
     ) {
-        let is_unknown = self.learn(accepted.op, &header);
-        let is_oldest = answered == Answered::Oldest;
-        let kept = if is_unknown { self.fall_back(accepted, is_oldest) } else { Some(accepted) };
-        let Some(mut accepted) = kept else { return };
-        let result = self.result_of(&accepted, header, reader);
+        if self.learn(accepted.op, &header) && self.fall_back(accepted, answered == Answered::Oldest) {
+            return;
+        }
+        self.settle(accepted);
+        let result = self.result_of(accepted, header, reader);
         let is_answer = !matches!(result, Err(RequestError::Failed { .. }));
-        self.outcome(&accepted, header.zxid, result);
+        self.tell(accepted.id, header.zxid, result);
         if let Some(request) = accepted.retained.take().filter(|_| is_answer) {
-            self.note_watches(&accepted, &request, header);
+            self.note_watches(accepted, &request, header);
         }
     }
 
@@ -182,12 +196,12 @@ impl Session {
             if asks_for_watch {
                 self.watch_added(path, kind, owner, on_wire, zxid);
             } else if admission::asks_for_watch(request) {
-                // It was given up meanwhile.
-                self.unwatch_at_server(path);
+                self.given_up_watch_added(path, kind, on_wire);
             }
         }
     }
 
+    #[inline]
     fn result_of(
         &mut self,
         accepted: &Accepted,
@@ -197,23 +211,30 @@ impl Session {
         if header.err != ErrorCode::OK {
             return Err(self.refusal(header.err));
         }
-        let mut response = match Response::decode(accepted.op, reader) {
-            Ok(response) => response,
-            Err(error) => return Err(self.unusable(Failure::MalformedReply { zxid: header.zxid, error })),
-        };
-        self.chroot.undo(&mut response);
-        if let Response::Multi(multi) | Response::MultiRead(multi) = &mut response {
-            let (results, ops) = (multi.results.len(), accepted.ops);
-            if results != ops {
-                return Err(self.unusable(Failure::WrongResultCount { results, ops }));
-            }
-            if let Some(code) = multi.first_error().filter(|_| accepted.op == OpCode::MULTI) {
-                self.stats.refused += 1;
-                let results = core::mem::take(&mut multi.results);
-                return Err(RequestError::Refused { code, results });
+        let decoded = Response::decode(accepted.op, reader);
+        let mut result =
+            decoded.map_err(|error| self.unusable(Failure::MalformedReply { zxid: header.zxid, error }));
+        if let Ok(response) = &mut result {
+            self.chroot.undo(response);
+            if let Response::Multi(multi) | Response::MultiRead(multi) = response {
+                self.check_results(accepted, multi)?;
             }
         }
-        Ok(response)
+        result
+    }
+
+    fn check_results(&mut self, accepted: &Accepted, multi: &mut MultiResponse) -> Result<(), RequestError> {
+        let (results, ops) = (multi.results.len(), accepted.ops as usize);
+        if results != ops {
+            return Err(self.unusable(Failure::WrongResultCount { results, ops }));
+        }
+        match multi.first_error().filter(|_| accepted.op == OpCode::MULTI) {
+            None => Ok(()),
+            Some(code) => {
+                self.stats.refused += 1;
+                Err(RequestError::Refused { code, results: core::mem::take(&mut multi.results) })
+            }
+        }
     }
 
     /// A request that was given up is answered. Nobody waits for it, but it may have removed watches, left one,
@@ -306,8 +327,8 @@ impl Session {
 
 /// The handshake.
 impl Session {
-    fn on_connect_response(&mut self, payload: &Bytes) {
-        let response = match ConnectResponse::decode(&mut Reader::new(payload)) {
+    fn on_connect_response(&mut self, reader: &mut Reader<'_>) {
+        let response = match ConnectResponse::decode(reader) {
             Ok(response) => response,
             Err(error) => return self.disconnect(DisconnectReason::BadConnectResponse(error)),
         };

@@ -9,13 +9,16 @@ use crate::{Instant, RequestId, Retry};
 
 /// One accepted request, from `submit` to its outcome.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Accepted {
     pub(crate) id: RequestId,
     pub(crate) op: OpCode,
     pub(crate) deadline: Option<Instant>,
     pub(crate) retry: Retry,
     /// The bytes of its frame.
-    pub(crate) len: usize,
+    pub(crate) len: u32,
+    /// It may be queued again: counted as retryable.
+    pub(crate) may_return: bool,
     /// A byte of it may have reached a server, on an earlier connection.
     pub(crate) was_sent: bool,
     /// How many connections in a row have ended without an answer to any request since it was sent there.
@@ -25,7 +28,7 @@ pub(crate) struct Accepted {
     /// If nobody hears of its success, an ephemeral znode stays that nobody knows of.
     pub(crate) creates_ephemeral: bool,
     /// How many operations a multi has; 0 for anything else.
-    pub(crate) ops: usize,
+    pub(crate) ops: u32,
     /// Its watch is wanted.
     pub(crate) asks_for_watch: bool,
     /// The request itself, where it is needed again: to register its watch, or to send it once more.
@@ -34,6 +37,7 @@ pub(crate) struct Accepted {
 
 /// The queue: frames without their xids, which are given in the order in which they leave.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Queue {
     entries: VecDeque<Queued>,
     frames: BytesMut,
@@ -44,10 +48,16 @@ pub(crate) struct Queue {
 }
 
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 struct Queued {
-    request: Option<Accepted>,
-    len: usize,
-    id: RequestId,
+    request: Accepted,
+    has_ended: bool,
+}
+
+impl Queued {
+    fn len(&self) -> usize {
+        self.request.len as usize
+    }
 }
 
 impl Queue {
@@ -67,35 +77,37 @@ impl Queue {
 
     /// Encodes a request to the end of the queue.
     pub(crate) fn push(&mut self, accepted: Accepted, request: &Request) {
-        let start = self.frames.len();
         request.encode_frame(0, &mut self.frames);
-        let len = self.frames.len() - start;
-        self.entries.push_back(Queued { id: accepted.id, request: Some(accepted), len });
+        self.entries.push_back(Queued { request: accepted, has_ended: false });
     }
 
     /// Takes a request out, if it is still here.
     pub(crate) fn remove(&mut self, id: RequestId) -> Option<Accepted> {
-        let index = self.entries.binary_search_by_key(&id, |queued| queued.id).ok()?;
-        let entry = &mut self.entries[index];
-        let removed = entry.request.take()?;
+        let index = self.entries.binary_search_by_key(&id, |queued| queued.request.id).ok()?;
+        let entry = self.entries.get_mut(index).filter(|entry| !entry.has_ended)?;
+        entry.has_ended = true;
+        let retained = entry.request.retained.take();
+        let removed = Accepted { retained, ..entry.request.clone() };
         self.ended += 1;
-        self.ended_bytes += entry.len;
+        self.ended_bytes += entry.len();
         self.drop_ended();
         Some(removed)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Accepted> {
-        self.entries.iter().filter_map(|queued| queued.request.as_ref())
+        self.entries.iter().filter(|queued| !queued.has_ended).map(|queued| &queued.request)
     }
 
     pub(crate) fn get_mut(&mut self, id: RequestId) -> Option<&mut Accepted> {
-        let index = self.entries.binary_search_by_key(&id, |queued| queued.id).ok()?;
-        self.entries[index].request.as_mut()
+        let index = self.entries.binary_search_by_key(&id, |queued| queued.request.id).ok()?;
+        let entry = self.entries.get_mut(index).filter(|entry| !entry.has_ended)?;
+        Some(&mut entry.request)
     }
 
     /// Takes everything out, in order.
     pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Accepted> + use<> {
-        core::mem::take(self).entries.into_iter().filter_map(|queued| queued.request)
+        let entries = core::mem::take(self).entries.into_iter();
+        entries.filter(|queued| !queued.has_ended).map(|queued| queued.request)
     }
 
     /// Gives memory back that an emptied queue still holds.
@@ -119,12 +131,9 @@ impl Queue {
         self.drop_ended();
         let mut end = 0;
         for _ in 0..max_requests {
-            let Some(front) = self.entries.front_mut() else { break };
-            if end > 0 && end + front.len > max_len {
-                break;
-            }
-            let Some(mut request) = front.request.take() else { break };
-            let xid = next_xid();
+            let fits = |front: &mut Queued| !front.has_ended && (end == 0 || end + front.len() <= max_len);
+            let Some(Queued { mut request, .. }) = self.entries.pop_front_if(fits) else { break };
+            let (len, xid) = (request.len as usize, next_xid());
             self.frames[end + XID_OFFSET..][..size_of::<i32>()].copy_from_slice(&xid.to_be_bytes());
             if lacks_create2 && request.op == OpCode::CREATE2 {
                 request.op = OpCode::CREATE;
@@ -132,8 +141,7 @@ impl Queue {
                     .copy_from_slice(&request.op.0.to_be_bytes());
             }
             leaves(request, xid, end);
-            end += front.len;
-            self.entries.pop_front();
+            end += len;
         }
         self.frames.split_to(end).freeze()
     }
@@ -141,12 +149,12 @@ impl Queue {
     /// Drops the frames of ended requests at the front, and all of them once they hold most of the memory.
     fn drop_ended(&mut self) {
         while let Some(front) = self.entries.front() {
-            if front.request.is_some() {
+            if !front.has_ended {
                 break;
             }
-            self.frames.advance(front.len);
+            self.frames.advance(front.len());
             self.ended -= 1;
-            self.ended_bytes -= front.len;
+            self.ended_bytes -= front.len();
             self.entries.pop_front();
         }
         let is_large = self.ended > COMPACT_AT || self.ended_bytes > COMPACT_BYTES;
@@ -158,12 +166,12 @@ impl Queue {
     fn compact(&mut self) {
         let mut frames = core::mem::take(&mut self.frames);
         for queued in &self.entries {
-            let frame = frames.split_to(queued.len);
-            if queued.request.is_some() {
+            let frame = frames.split_to(queued.len());
+            if !queued.has_ended {
                 self.frames.extend_from_slice(&frame);
             }
         }
-        self.entries.retain(|queued| queued.request.is_some());
+        self.entries.retain(|queued| !queued.has_ended);
         self.ended = 0;
         self.ended_bytes = 0;
     }
@@ -172,30 +180,31 @@ impl Queue {
 /// How many accepted requests may be sent again after a lost connection, and the bytes of their frames: then they
 /// are all in the queue, and it is as bounded as before.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Retryable {
     pub(crate) requests: usize,
     pub(crate) bytes: usize,
 }
 
 impl Retryable {
-    pub(crate) fn count(&mut self, retry: Retry, len: usize) {
-        if retry == Retry::WhenSafe {
+    pub(crate) fn count(&mut self, may_return: bool, len: usize) {
+        if may_return {
             self.requests += 1;
             self.bytes += len;
         }
     }
 
     pub(crate) fn discount(&mut self, ended: &Accepted) {
-        if ended.retry == Retry::WhenSafe {
+        if ended.may_return {
             self.requests -= 1;
-            self.bytes -= ended.len;
+            self.bytes -= ended.len as usize;
         }
     }
 }
 
 /// The bytes of a request's frame.
 pub(crate) fn frame_len(request: &Request) -> usize {
-    size_of::<i32>() + payload_len(request)
+    LENGTH_PREFIX + payload_len(request)
 }
 
 /// The bytes of a request's frame, its length prefix not counted.
@@ -203,8 +212,10 @@ pub(crate) fn payload_len(request: &Request) -> usize {
     RequestHeader::MIN_LEN + request.encoded_len()
 }
 
+/// The bytes of a frame's length.
+pub(crate) const LENGTH_PREFIX: usize = size_of::<i32>();
 /// Where the xid lies in a frame: behind the length.
-const XID_OFFSET: usize = size_of::<i32>();
+const XID_OFFSET: usize = LENGTH_PREFIX;
 /// Where the operation lies in a frame: behind the xid.
 const OP_OFFSET: usize = XID_OFFSET + size_of::<i32>();
 /// As many ended requests, of as many bytes, may wait for their turn to be dropped.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use zk_proto::{ErrorCode, GetSaslRequest, Jute as _, Reader, Request, SetSaslResponse};
 
 use crate::{
-    DisconnectReason, Event, Failure, Session, State,
+    DisconnectReason, Event, Failure, Session, State, Timer,
     connection::{Owner, Stage},
 };
 
@@ -81,17 +81,37 @@ pub(crate) struct Exchange {
     client: Box<dyn SaslExchange>,
     /// The last token was sent; only the server's answer is missing.
     is_last: bool,
+    /// A ping was due, but only tokens may leave.
+    pub(crate) holds_ping: bool,
 }
 
 impl Clone for Exchange {
     fn clone(&self) -> Self {
-        Self { client: self.client.clone_box(), is_last: self.is_last }
+        Self { client: self.client.clone_box(), ..*self }
     }
 }
 
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exchange").finish_non_exhaustive()
+    }
+}
+
+/// What a mechanism knows can't be looked into: an exchange is like itself alone.
+#[cfg(feature = "model")]
+impl PartialEq for Exchange {
+    fn eq(&self, other: &Self) -> bool {
+        core::ptr::eq(self, other)
+    }
+}
+
+#[cfg(feature = "model")]
+impl Eq for Exchange {}
+
+#[cfg(feature = "model")]
+impl core::hash::Hash for Exchange {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        self.is_last.hash(state);
     }
 }
 
@@ -102,7 +122,7 @@ impl Session {
         let mut client = sasl.0.begin();
         let first = client.initial_response();
         let Some(connection) = &mut self.connection else { return };
-        connection.stage = Stage::Sasl(Exchange { client, is_last: false });
+        connection.stage = Stage::Sasl(Exchange { client, is_last: false, holds_ping: false });
         match first {
             Ok(token) => self.send_token(token),
             Err(_) => self.sasl_failed(),
@@ -124,8 +144,7 @@ impl Session {
         let Some(connection) = &mut self.connection else { return };
         let Stage::Sasl(exchange) = &mut connection.stage else { return };
         if exchange.is_last {
-            connection.stage = Stage::Auths;
-            return;
+            return self.exchange_done();
         }
         let Some(challenge) = token else { return self.sasl_failed() };
         match exchange.client.respond(&challenge) {
@@ -134,14 +153,26 @@ impl Session {
                 exchange.is_last = true;
                 self.send_token(token);
             }
-            Ok(SaslStep::Complete) => connection.stage = Stage::Auths,
+            Ok(SaslStep::Complete) => self.exchange_done(),
             Err(_) => self.sasl_failed(),
+        }
+    }
+
+    fn exchange_done(&mut self) {
+        let Some(connection) = &mut self.connection else { return };
+        let done = core::mem::replace(&mut connection.stage, Stage::Auths);
+        if matches!(done, Stage::Sasl(Exchange { holds_ping: true, .. })) {
+            self.timers.set(Timer::Ping, self.now);
         }
     }
 
     fn send_token(&mut self, token: Bytes) {
         let xid = self.xids.next();
         if let Some(connection) = &mut self.connection {
+            if let Stage::Sasl(exchange) = &mut connection.stage {
+                // The token is as good as a ping.
+                exchange.holds_ping = false;
+            }
             let request = Request::Sasl(GetSaslRequest { token: Some(token) });
             connection.push_control(&request, xid, Owner::Sasl, self.now);
         }

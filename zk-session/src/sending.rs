@@ -93,7 +93,7 @@ impl Session {
             }
         }
         let Some(connection) = &mut self.connection else { return };
-        let is_done = connection.rearm.as_ref().is_some_and(Rearm::is_done) && connection.auths.is_empty();
+        let is_done = connection.rearm.as_deref().is_some_and(Rearm::is_done) && connection.auths.is_empty();
         if connection.stage.is_open() && is_done {
             connection.rearm = None;
             if !self.closing && connection.ready_at.is_none() {
@@ -134,6 +134,7 @@ impl Session {
         self.connection.as_ref().is_some_and(|current| current.id == connection)
     }
 
+    #[inline]
     pub(crate) fn emit(&mut self, event: Event) {
         self.actions.push_back(Action::Emit(event));
     }

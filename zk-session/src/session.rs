@@ -1,9 +1,6 @@
 //! The session: its inputs, commands, outputs and views.
 
-use alloc::{
-    boxed::Box,
-    collections::{BTreeSet, VecDeque},
-};
+use alloc::{boxed::Box, collections::VecDeque};
 use core::{fmt, time::Duration};
 
 use zk_proto::{ConnectString, Request, SessionId, Zxid};
@@ -113,7 +110,8 @@ impl State {
 /// | sends a reply longer than `Config::max_frame_len` | fails its request with [`Failure::ReplyTooLarge`], skips the frame |
 /// | sends another frame longer than that | drops the connection |
 /// | answers with a body that doesn't decode | fails the request with [`Failure::MalformedReply`] |
-/// | answers out of order, with an unknown xid, or when nothing is in flight | drops the connection; but a refusal that servers send ahead of its turn is matched |
+/// | answers out of order, with an unknown xid, or what was not handed out whole | drops the connection; but a refusal that servers send ahead of its turn is matched |
+/// | hangs up on a request with [`Retry::WhenSafe`](crate::Retry::WhenSafe) | sends it again, and ends it the third time |
 /// | answers with an unknown error code | the request is refused with that number |
 /// | sends an event of unknown type | tells the owners of that path the number, keeps their watches |
 /// | sends an event that nobody waits for, an unsolicited pong or auth reply | counts it, does nothing |
@@ -141,7 +139,8 @@ pub struct Session {
     pub(crate) closing: bool,
     pub(crate) stats: Stats,
     pub(crate) ensemble: Ensemble,
-    pub(crate) deadlines: BTreeSet<(Instant, RequestId)>,
+    /// In order. Requests mostly have later deadlines than those before them, and end before them.
+    pub(crate) deadlines: VecDeque<(Instant, RequestId)>,
     /// Accepted requests that ask for a watch and have no outcome yet.
     pub(crate) watches_asked_for: usize,
     pub(crate) search: Option<Search>,
@@ -159,6 +158,7 @@ pub struct Session {
 
 /// Who the session is to the servers; it outlives connections.
 #[derive(Clone)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Identity {
     /// The id and password of the session, once there is one.
     pub(crate) session: Option<(SessionId, bytes::Bytes)>,
@@ -203,7 +203,7 @@ impl Session {
                 config.seed,
                 config.backoff,
             ),
-            deadlines: BTreeSet::new(),
+            deadlines: VecDeque::new(),
             watches_asked_for: 0,
             search: None,
             probe_interval: Duration::ZERO,
@@ -307,11 +307,13 @@ impl Session {
         self.admit(&request)?;
         self.admit_epoch(options.epoch)?;
         self.chroot.apply_checked(&mut request);
-        self.admit_size(&request, options.retry)?;
+        let len = requests::frame_len(&request);
+        let may_return = self.may_return(&request, options.retry);
+        self.admit_size(len, may_return)?;
         let id = self.accept();
         let asks_for_watch = admission::asks_for_watch(&request);
         self.watches_asked_for += usize::from(asks_for_watch);
-        self.retryable.count(options.retry, requests::frame_len(&request));
+        self.retryable.count(may_return, len);
         let accepted = Accepted {
             id,
             op: request.op_code(),
@@ -319,18 +321,19 @@ impl Session {
             retry: options.retry,
             asks_for_watch,
             ops: admission::ops(&request),
-            len: requests::frame_len(&request),
+            len: len as u32, // of 31 bits, and the prefix
+            may_return,
             was_sent: false,
             fruitless: 0,
             is_covered: false,
             creates_ephemeral: admission::creates_ephemeral(&request),
             retained: None,
         };
-        let op = request.op_code();
-        self.enqueue(accepted, request);
+        let op = accepted.op;
+        self.enqueue(accepted, &mut request);
         self.fail_if_unsupported(id, op);
         if let Some(deadline) = options.deadline {
-            self.deadlines.insert((deadline, id));
+            self.insert_deadline(deadline, id);
             self.act_on_deadlines();
         }
         Ok(id)
@@ -416,7 +419,7 @@ impl Session {
     /// When [`handle_timeout`](Self::handle_timeout) is due; none if nothing is scheduled, and at
     /// [`Instant::MAX`], where time stands still.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.next_timer().map(|(_, due)| due)
+        self.timers.first().filter(|&due| due < Instant::MAX || self.now < Instant::MAX)
     }
 }
 

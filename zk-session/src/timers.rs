@@ -56,25 +56,61 @@ impl Timer {
 
 /// When each timer is due, if it is set.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Timers {
-    due: [Option<Instant>; Timer::COUNT],
+    due: [Instant; Timer::COUNT],
+    /// Which ones are set: a bit for each.
+    set: u16,
+    /// The earliest of them.
+    first: Option<Instant>,
+}
+
+impl Timer {
+    const fn bit(self) -> u16 {
+        1 << self as u16
+    }
 }
 
 impl Timers {
     pub(crate) fn set(&mut self, timer: Timer, due: Instant) {
-        self.due[timer as usize] = Some(due);
+        let before = self.get(timer);
+        self.set |= timer.bit();
+        self.due[timer as usize] = due;
+        if self.first.is_none_or(|first| due <= first) {
+            self.first = Some(due);
+        } else if before == self.first {
+            self.find_first();
+        }
     }
 
     pub(crate) fn stop(&mut self, timer: Timer) {
-        self.due[timer as usize] = None;
+        let before = self.get(timer);
+        self.set &= !timer.bit();
+        if before.is_some() && before == self.first {
+            self.find_first();
+        }
+    }
+
+    fn find_first(&mut self) {
+        self.first = Timer::ALL.into_iter().filter_map(|timer| self.get(timer)).min();
     }
 
     pub(crate) fn stop_all(&mut self) {
-        self.due = [None; Timer::COUNT];
+        *self = Self::default();
     }
 
     pub(crate) fn get(&self, timer: Timer) -> Option<Instant> {
-        self.due[timer as usize]
+        (self.set & timer.bit() != 0).then_some(self.due[timer as usize])
+    }
+
+    /// When the first timer is due.
+    pub(crate) fn first(&self) -> Option<Instant> {
+        self.first
+    }
+
+    /// Whether any timer is due.
+    pub(crate) fn are_due(&self, now: Instant) -> bool {
+        self.first.is_some_and(|first| first <= now)
     }
 
     /// At the end of time, what sets itself again isn't due: it would be for ever.
@@ -84,7 +120,9 @@ impl Timers {
 
     /// The timer that is due first; of several, the one declared first.
     pub(crate) fn next(&self) -> Option<(Timer, Instant)> {
-        Timer::ALL.into_iter().filter_map(|timer| Some((timer, self.get(timer)?))).min_by_key(|&(_, due)| due)
+        let first = self.first?;
+        let timer = Timer::ALL.into_iter().find(|&timer| self.get(timer) == Some(first))?;
+        Some((timer, first))
     }
 }
 
@@ -106,7 +144,15 @@ mod tests {
         timers.set(Timer::Ping, Instant::from_millis(7));
         timers.set(Timer::Read, Instant::from_millis(5));
         assert_eq!(timers.next(), Some((Timer::Read, Instant::from_millis(5))));
+        timers.set(Timer::Connect, Instant::from_millis(5));
+        assert_eq!(timers.next(), Some((Timer::Connect, Instant::from_millis(5))));
+        timers.set(Timer::Connect, Instant::from_millis(9));
+        assert_eq!(timers.next(), Some((Timer::Read, Instant::from_millis(5))));
         timers.stop(Timer::Read);
         assert_eq!(timers.next(), Some((Timer::Ping, Instant::from_millis(7))));
+        assert!(timers.are_due(Instant::from_millis(7)) && !timers.are_due(Instant::from_millis(6)));
+        timers.stop(Timer::Connect);
+        timers.stop(Timer::Ping);
+        assert_eq!(timers.next(), None);
     }
 }

@@ -1,15 +1,15 @@
 //! Every change of a session's state.
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use zk_proto::{OpCode, SessionId};
 
 use crate::{
-    Action, ConnectionId, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, OnLoss, Session, State,
-    Timer, WatchEndReason,
+    Action, ConnectionId, Delivery, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, OnLoss,
+    Session, State, Timer, WatchEndReason,
     clock::ping_interval,
     connection::{Connection, Owner, Stage},
-    outcomes::delivery,
     rearm::Rearm,
 };
 
@@ -59,7 +59,7 @@ impl Session {
         self.timers.set(Timer::Read, self.now + self.read_timeout());
         let Some(connection) = &mut self.connection else { return };
         connection.stage = Stage::Auths;
-        connection.rearm = Some(Rearm::new(&self.watches));
+        connection.rearm = Some(Box::new(Rearm::new(&self.watches)));
         let sent_at = connection.connect_sent_at;
         self.timers.set(Timer::Ping, (sent_at + ping_interval(response.timeout)).max(self.now));
         self.heard_of(sent_at, true);
@@ -98,7 +98,7 @@ impl Session {
             self.watches.connection_lost(self.identity.last_zxid);
             let reached = connection.window.reached();
             self.identities.connection_lost(connection.auths.iter().copied(), reached);
-            self.fail_or_requeue(connection);
+            self.fail_or_requeue(connection, &reason);
             if self.config.on_loss == OnLoss::NewSession {
                 self.leave_session();
             }
@@ -149,7 +149,8 @@ impl Session {
             self.identities.connection_lost(connection.auths.into_iter(), reached);
             for frame in connection.in_flight {
                 if let Owner::Request(accepted) = frame.owner {
-                    self.fail(accepted, failure.clone(), delivery(frame.start, reached));
+                    let delivery = Delivery::of(accepted.was_sent || frame.start < reached);
+                    self.fail(accepted, failure.clone(), delivery);
                 }
             }
         }

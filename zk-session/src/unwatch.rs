@@ -1,5 +1,7 @@
 //! Giving up watches, at the servers too where they need to know.
 
+use alloc::boxed::Box;
+
 use zk_proto::{OpCode, RemoveWatchesRequest, Request, Ustring, WatcherType, Zxid};
 
 use crate::{Event, RequestId, Session, WatchEndReason, connection::Owner, rearm::Rearm, watches::WatchKind};
@@ -8,9 +10,9 @@ impl Session {
     /// Ends the watch that this request set; the server is told if nothing else of this session watches the
     /// path, and if it is known to have the operation. If the watch isn't registered yet it won't be.
     pub(crate) fn unwatch(&mut self, owner: RequestId) {
-        if let Some(path) = self.watches.remove(owner) {
+        if let Some((path, kind)) = self.watches.remove(owner) {
             self.tell_removed(owner, &path);
-            self.unwatch_at_server(path);
+            self.unwatch_at_server(path, kind);
         } else if let Some(accepted) = self.accepted_mut(owner) {
             let asked = core::mem::take(&mut accepted.asks_for_watch);
             self.watches_asked_for -= usize::from(asked);
@@ -22,9 +24,17 @@ impl Session {
         self.emit(Event::WatchEnded { request, path, reason: WatchEndReason::Removed });
     }
 
-    /// Has the server drop what it has for a path that nobody watches.
-    pub(crate) fn unwatch_at_server(&mut self, path: Ustring) {
-        if self.watches.has_any_at(&path) || self.is_watch_asked_for_at(&path) {
+    /// Has the server drop what it has for a path that nobody watches any more.
+    ///
+    /// Before 3.9 the last mode of a path wins: where others watch, a persistent watch may have replaced theirs.
+    pub(crate) fn unwatch_at_server(&mut self, path: Ustring, given_up: WatchKind) {
+        if self.watches.has_any_at(&path) {
+            if given_up.is_persistent() && !self.watches.has_at(&path, given_up) {
+                self.rearm_at(&path, |_| true);
+            }
+            return;
+        }
+        if self.is_watch_asked_for_at(&path) {
             return;
         }
         let xid = self.xids.next();
@@ -87,7 +97,18 @@ impl Session {
         if kind == WatchKind::PersistentRecursive {
             self.rearm_at(&path, |kind| kind == WatchKind::Child);
         } else if on_wire && is_covered {
-            self.rearm_at(&path, WatchKind::is_persistent);
+            self.rearm_at(&path, |_| true);
+        }
+    }
+
+    /// A server has set a watch that was given up meanwhile. Before 3.9 it has replaced what was there.
+    pub(crate) fn given_up_watch_added(&mut self, path: Ustring, kind: WatchKind, on_wire: bool) {
+        if !self.watches.has_any_at(&path) {
+            self.unwatch_at_server(path, kind);
+        } else if kind.is_persistent() {
+            self.rearm_at(&path, |_| true);
+        } else if on_wire && self.watches.cover(&path, kind) {
+            self.rearm_at(&path, |_| true);
         }
     }
 
@@ -102,25 +123,25 @@ impl Session {
         let Some(connection) = &mut self.connection else { return };
         match &mut connection.rearm {
             Some(rearm) => rearm.also(&self.watches),
-            None => connection.rearm = Some(Rearm::new(&self.watches)),
+            None => connection.rearm = Some(Box::new(Rearm::new(&self.watches))),
         }
     }
 }
 
 /// Whether a server that has answered this operation is one that has removeWatches: 3.5 or later.
 pub(crate) fn proves_remove_watches(op: OpCode) -> bool {
-    const SINCE_3_5: [OpCode; 11] = [
-        OpCode::CREATE2,
-        OpCode::RECONFIG,
-        OpCode::CHECK_WATCHES,
-        OpCode::REMOVE_WATCHES,
-        OpCode::CREATE_CONTAINER,
-        OpCode::CREATE_TTL,
-        OpCode::MULTI_READ,
-        OpCode::GET_EPHEMERALS,
-        OpCode::GET_ALL_CHILDREN_NUMBER,
-        OpCode::ADD_WATCH,
-        OpCode::WHO_AM_I,
-    ];
-    SINCE_3_5.contains(&op)
+    matches!(
+        op,
+        OpCode::CREATE2
+            | OpCode::RECONFIG
+            | OpCode::CHECK_WATCHES
+            | OpCode::REMOVE_WATCHES
+            | OpCode::CREATE_CONTAINER
+            | OpCode::CREATE_TTL
+            | OpCode::MULTI_READ
+            | OpCode::GET_EPHEMERALS
+            | OpCode::GET_ALL_CHILDREN_NUMBER
+            | OpCode::ADD_WATCH
+            | OpCode::WHO_AM_I
+    )
 }

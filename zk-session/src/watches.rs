@@ -39,11 +39,6 @@ impl WatchKind {
         }
     }
 
-    /// Whether a persistent watch of this kind at the same path hears all that a one-time one would.
-    fn covers(self, one_time: Self) -> bool {
-        self == Self::Persistent || (self == Self::PersistentRecursive && one_time != Self::Child)
-    }
-
     /// Whether the watch hears of such an event at its own path.
     fn hears(self, event: EventType) -> bool {
         match event {
@@ -64,6 +59,7 @@ pub(crate) type Key = (Ustring, WatchKind, RequestId);
 /// for each watch, because replies that arrive while the watches of a new connection are still being armed
 /// raise the session's `last_zxid` past what the later ones have been checked against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "model", derive(Hash))]
 pub(crate) enum Arming {
     Armed,
     /// With the connection, or without it: then no event is kept back.
@@ -87,9 +83,12 @@ impl Arming {
 
 /// All watches of a session.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Watches {
     pub(crate) by_key: BTreeMap<Key, Arming>,
     by_owner: BTreeMap<RequestId, (Ustring, WatchKind)>,
+    /// Recursive ones count too.
+    persistent: usize,
     pub(crate) recursive: usize,
     /// No ancestor with a longer path is worth looking up.
     longest_recursive: usize,
@@ -97,6 +96,7 @@ pub(crate) struct Watches {
 
 /// A watch that hears of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "model", derive(Hash))]
 pub(crate) struct Fired {
     pub(crate) owner: RequestId,
     /// The watch has ended with it.
@@ -121,6 +121,7 @@ impl Watches {
     }
 
     fn insert(&mut self, path: Ustring, kind: WatchKind, owner: RequestId, arming: Arming) {
+        self.persistent += usize::from(kind.is_persistent());
         if kind == WatchKind::PersistentRecursive {
             self.recursive += 1;
             self.longest_recursive = self.longest_recursive.max(path.len());
@@ -130,11 +131,12 @@ impl Watches {
     }
 
     /// Forgets the watch that this request set, and tells its path.
-    pub(crate) fn remove(&mut self, owner: RequestId) -> Option<Ustring> {
+    pub(crate) fn remove(&mut self, owner: RequestId) -> Option<(Ustring, WatchKind)> {
         let (path, kind) = self.by_owner.remove(&owner)?;
+        self.persistent -= usize::from(kind.is_persistent());
         self.recursive -= usize::from(kind == WatchKind::PersistentRecursive);
         self.by_key.remove(&(path.clone(), kind, owner));
-        Some(path)
+        Some((path, kind))
     }
 
     /// Resolves an event to those who hear of it, in the order of registration, and ends the one-time watches
@@ -173,9 +175,24 @@ impl Watches {
         self.at(path).next().is_some()
     }
 
-    /// Whether a persistent watch at this path hears all that a one-time watch of this kind would.
+    /// Whether there is a watch of this kind at this path.
+    pub(crate) fn has_at(&self, path: &Ustring, kind: WatchKind) -> bool {
+        self.at(path).any(|(key, _)| key.1 == kind)
+    }
+
+    /// Whether a persistent watch at this path hears all that a one-time watch of this kind would. A recursive one
+    /// hears nothing of children, and before 3.9 a persistent one beside it doesn't either.
     pub(crate) fn cover(&self, path: &Ustring, one_time: WatchKind) -> bool {
-        self.at(path).any(|(key, _)| key.1.covers(one_time))
+        if self.persistent == 0 {
+            return false;
+        }
+        let has = |kind| self.has_at(path, kind);
+        match one_time {
+            WatchKind::Child => has(WatchKind::Persistent) && !has(WatchKind::PersistentRecursive),
+            WatchKind::Data | WatchKind::Exist | WatchKind::Persistent | WatchKind::PersistentRecursive => {
+                has(WatchKind::Persistent) || has(WatchKind::PersistentRecursive)
+            }
+        }
     }
 
     /// Who watches this path in a way that removeWatches of this type means, in the order of registration.
@@ -245,8 +262,7 @@ impl Watches {
 
     fn at(&self, path: &Ustring) -> impl Iterator<Item = (&Key, &Arming)> {
         let first = (path.clone(), WatchKind::FIRST, RequestId(0));
-        let last = (path.clone(), WatchKind::LAST, RequestId(u64::MAX));
-        self.by_key.range(first..=last)
+        self.by_key.range(first..).take_while(move |(key, _)| key.0 == *path)
     }
 }
 

@@ -4,7 +4,7 @@
 
 mod support;
 
-use support::{World, config, data, get_data, sync, watch_data};
+use support::{World, config, data, get_data, millis, sync, watch_data};
 use zk_session::{
     Action, AuthInfo, Config, Delivery, Event, Failure, RequestError, Sasl, SaslError, SaslExchange,
     SaslMechanism, SaslStep, State, SubmitError,
@@ -180,7 +180,7 @@ fn sasl_goes_before_everything_else_on_every_connection() {
     let mut world = with_sasl();
     for _ in 0..2 {
         assert_eq!(tokens(&mut world), [&b"one"[..]]);
-        world.advance(support::millis(3500));
+        world.advance(millis(3500));
         challenge(&mut world, Some(b"go on"));
         assert_eq!(tokens(&mut world), [&b"two"[..]]);
         assert!(!world.session.is_ready());
@@ -234,16 +234,36 @@ fn a_slow_exchange_does_not_stop_the_pings() {
     slow.sasl = Some(Sasl::new(TwoWords { said: 0 }));
     let mut world = World::associating(slow);
     world.accept();
-    world.advance(support::millis(4000));
+    world.advance(millis(4000));
     challenge(&mut world, Some(b"last"));
     challenge(&mut world, None);
     assert!(world.session.is_ready());
     world.sent();
-    world.advance(support::millis(3000));
+    world.advance(millis(3000));
     assert_eq!(world.sent_requests(), [Request::Ping]);
 }
 
 /// INV-47.
+/// INV-53.
+#[test]
+fn a_ping_that_was_held_back_by_an_exchange_leaves_when_it_ends() {
+    let mut silent = config("a:1");
+    silent.sasl = Some(Sasl::new(TwoWords { said: 0 }));
+    let mut world = World::associating(silent);
+    world.accept();
+    challenge(&mut world, Some(b"go on"));
+    world.advance(millis(4000));
+    assert_eq!(world.session.stats().pings, 0);
+    challenge(&mut world, Some(b"proof"));
+    assert!(world.session.is_ready());
+    world.advance(millis(1));
+    assert_eq!(
+        world.session.stats().pings,
+        1,
+        "nothing was heard of the session for more than a third of its timeout"
+    );
+}
+
 #[test]
 fn the_zxid_of_a_sasl_reply_counts_for_nothing() {
     let mut world = with_sasl();
@@ -301,4 +321,17 @@ fn a_configured_identity_that_no_frame_can_hold_ends_the_session_before_it_begin
     assert_eq!(world.state(), State::Connecting);
     let refused = world.command(|session, now| session.add_auth(long, now));
     assert!(matches!(refused, Err(SubmitError::TooLarge { limit: 60, .. })), "{refused:?}");
+}
+
+/// INV-72.
+#[test]
+fn there_are_only_so_many_identities_and_a_known_one_is_no_other() {
+    let mut world = World::ready(config("a:1"));
+    for number in 0..64 {
+        add(&mut world, &format!("user{number}:pw"));
+    }
+    let refused = world.session.add_auth(info("user64:pw"), world.now);
+    let limit_name = "the number of identities";
+    assert_eq!(refused, Err(SubmitError::QueueFull { limit_name, limit: 64 }));
+    add(&mut world, "user63:pw");
 }

@@ -2,9 +2,9 @@
 
 mod support;
 
-use support::{World, config, millis, sync};
+use support::{World, config, get_data, millis, sync};
 use zk_session::{
-    Delivery, Instant,
+    Delivery, Instant, RequestOptions, Retry,
     zk_proto::{Request, SetDataRequest},
 };
 
@@ -41,6 +41,22 @@ fn nothing_reported_counts_as_all_taken_and_a_report_counts_as_it_says() {
     world.take(1);
     world.cut();
     assert_eq!(deliveries(&mut world), [MaybeApplied, NotSent, NotSent]);
+}
+
+/// INV-03: what counts is any connection, not the last one alone.
+#[test]
+fn what_one_connection_took_was_sent_though_the_next_one_took_nothing() {
+    let mut world = World::ready(config("a:1,b:2"));
+    world.submit_with(sync("/"), RequestOptions::default().with_retry(Retry::WhenSafe));
+    world.cut();
+    world.establish();
+    world.takes_at_once = false;
+    world.accept();
+    world.take(0);
+    assert_eq!(world.session.stats().in_flight, 1, "it was handed out again");
+    world.command(|session, now| session.close(now));
+    world.advance(millis(6000));
+    assert_eq!(deliveries(&mut world), [MaybeApplied]);
 }
 
 #[test]
@@ -98,6 +114,27 @@ fn a_long_frame_leaves_in_slices_and_nothing_overtakes_it() {
     let sent = world.sent_requests();
     assert_eq!(sent[0], set);
     assert_eq!(sent.iter().filter(|request| **request == sync("/")).count(), 1);
+}
+
+/// INV-03: not sent means on no connection, ever.
+#[test]
+fn an_earlier_connections_bytes_count_when_the_session_ends() {
+    let mut world = World::ready(config("a:1,b:2"));
+    let options = RequestOptions::default().with_retry(Retry::WhenSafe);
+    world.submit_with(get_data("/a"), options);
+    world.cut();
+    world.takes_at_once = false;
+    world.establish();
+    let outstanding = world.wire().outstanding();
+    world.take(outstanding);
+    world.accept();
+    world.events();
+    assert!(world.wire().outstanding() > 0, "the read is handed out again");
+    world.take(0);
+    world.command(|session, now| session.close(now));
+    let limit = world.session.config().close_timeout;
+    world.advance(limit);
+    assert_eq!(deliveries(&mut world), [MaybeApplied]);
 }
 
 /// INV-62: a report of an earlier connection is nobody's.

@@ -4,7 +4,7 @@
 
 mod support;
 
-use support::{World, config, data, event_frame, get_data, reply_frame, watch_data};
+use support::{World, config, data, event_frame, get_data, reply_frame, watch_data, watch_exists};
 use zk_session::{
     Action, Delivery, DisconnectReason, Event, Failure, RequestError, State,
     zk_proto::{ErrorCode, EventType, FrameError, Zxid},
@@ -220,4 +220,22 @@ fn an_oversize_refusal_is_a_refusal() {
     frame[..4].copy_from_slice(&len.to_be_bytes());
     world.receive(&frame);
     assert_eq!(world.error().code(), Some(ErrorCode::NO_NODE));
+}
+
+/// INV-33, INV-66: what a refusal says of a watch holds however long the frame is.
+#[test]
+fn an_oversize_no_node_leaves_the_watch_that_was_asked_for() {
+    let mut small = config("a:1");
+    small.max_frame_len = 100;
+    let mut world = World::ready(small);
+    let exists = world.submit(watch_exists("/a"));
+    let mut frame = reply_frame(1, 7, Err(ErrorCode::NO_NODE));
+    frame.extend_from_slice(&[0; 200]);
+    let len = u32::try_from(frame.len() - 4).unwrap();
+    frame[..4].copy_from_slice(&len.to_be_bytes());
+    world.receive(&frame);
+    assert_eq!(world.error().code(), Some(ErrorCode::NO_NODE));
+    world.notify(EventType::NODE_CREATED, "/a", 8);
+    let events = world.watch_events();
+    assert_eq!((events.len(), events[0].request), (1, exists));
 }

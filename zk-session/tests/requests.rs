@@ -204,6 +204,26 @@ fn a_deadline_before_the_hand_out_proves_that_nothing_was_sent() {
 }
 
 #[test]
+fn deadlines_act_in_their_own_order_and_not_for_what_has_ended() {
+    let mut world = World::ready(config("a:1"));
+    let delays = [500, 200, 400, 100, 300, 100];
+    let requests = delays.map(|delay| {
+        let options = RequestOptions::default().with_deadline(world.now + millis(delay));
+        world.submit_with(get_data("/a"), options)
+    });
+    world.reply(1, 5, Ok(data(b"first")));
+    world.command(|session, now| session.cancel(requests[4], now));
+    world.replies();
+    let mut ended = Vec::new();
+    for _ in 0..5 {
+        world.advance(millis(100));
+        ended.push(world.replies().into_iter().map(|reply| reply.request).collect::<Vec<_>>());
+    }
+    let expected = [vec![requests[3], requests[5]], vec![requests[1]], vec![], vec![requests[2]], vec![]];
+    assert_eq!(ended, expected);
+}
+
+#[test]
 fn cancelling_removes_what_is_unsent_and_swallows_the_reply_of_what_is_sent() {
     let mut world = World::associating(config("a:1"));
     let unsent = world.submit(get_data("/a"));
@@ -450,6 +470,21 @@ fn a_read_outlives_any_number_of_connections_that_answer_something_or_never_carr
     let replies = world.replies();
     assert_eq!(replies.len(), 5, "{replies:?}");
     assert!(replies.iter().all(|reply| reply.result.is_ok()), "{replies:?}");
+}
+
+#[test]
+fn a_read_outlives_any_number_of_moves_to_other_servers() {
+    let mut world = World::ready(config("a:1"));
+    let safe = RequestOptions::default().with_retry(Retry::WhenSafe);
+    world.submit_with(get_data("/read"), safe);
+    for round in 0..6 {
+        assert_eq!(world.sent_requests(), [get_data("/read")], "round {round}");
+        let servers = if round % 2 == 0 { "b:2" } else { "a:1" };
+        world.command(|session, now| session.update_servers(servers.parse().unwrap(), now)).unwrap();
+        world.establish();
+        world.accept();
+    }
+    assert!(world.replies().is_empty());
 }
 
 #[test]

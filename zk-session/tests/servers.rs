@@ -114,6 +114,23 @@ fn a_session_whose_server_stays_in_a_list_that_does_not_grow_stays() {
     assert!(world.session.is_ready());
 }
 
+/// INV-58: the turn goes on behind the server that the session is on.
+#[test]
+fn a_session_that_stays_through_a_new_list_tries_its_own_server_last() {
+    let mut listed = config("a:1,b:2,c:3");
+    listed.server_order = ServerOrder::AsListed;
+    let mut world = World::ready(listed);
+    world.command(|session, now| session.update_servers("c:3,a:1,b:2".parse().unwrap(), now)).unwrap();
+    assert!(world.session.is_ready());
+    let mut tried = Vec::new();
+    for _ in 0..3 {
+        world.cut();
+        world.await_attempt();
+        tried.extend(moved_to(&world));
+    }
+    assert_eq!(tried, ["b:2", "c:3", "a:1"]);
+}
+
 /// ZOOKEEPER-1355: from two servers to three, a third of the sessions move, all to the new one.
 #[test]
 fn sessions_move_in_proportion_when_the_list_grows() {

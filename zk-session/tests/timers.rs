@@ -250,6 +250,7 @@ fn at_the_end_of_time_a_session_is_not_woken_any_more() {
     world.now = Instant::MAX;
     world.tick();
     assert_eq!(world.session.poll_timeout(), None);
+    assert!(world.session.is_ready(), "the tick was late, and what sets itself again is never due then");
     let late = RequestOptions::default().with_deadline(Instant::MAX);
     world.submit_with(get_data("/a"), late);
     assert_eq!(world.session.stats().queued, 0, "its deadline has come");

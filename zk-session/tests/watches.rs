@@ -504,3 +504,40 @@ fn a_watch_that_was_given_up_before_its_answer_is_removed_at_the_server() {
     assert_eq!(world.sent_requests(), [Request::RemoveWatches(remove)]);
     assert_eq!(world.session.stats().watches, 0);
 }
+
+/// INV-38, INV-40: what has to be armed while another batch is still on its way isn't forgotten.
+#[test]
+fn a_watch_that_loses_its_cover_while_others_are_being_armed_is_armed_too() {
+    let mut world = World::ready(config("a:1"));
+    let removals = ["/a", "/b"].map(|path| {
+        watch(&mut world, add_watch(path, AddWatchMode::PERSISTENT), 3, Ok(added()));
+        RemoveWatchesRequest { path: path.into(), watcher_type: WatcherType::ANY }
+    });
+    let removals = removals.map(|removal| world.submit(Request::RemoveWatches(removal)));
+    let covered = ["/a", "/b"].map(|path| world.submit(watch_data(path)));
+    for removal in removals {
+        world.reply_to(removal, 4, Ok(Response::Empty));
+    }
+    world.sent();
+    world.reply_to(covered[0], 5, Ok(data(b"x")));
+    assert_eq!(world.sent_requests(), [one_time(5, &["/a"], &[], &[])]);
+    world.reply_to(covered[1], 6, Ok(data(b"x")));
+    assert_eq!(world.sent_requests(), [one_time(6, &["/b"], &[], &[])]);
+}
+
+/// INV-72: a full window has no room for what the session itself would like to tell.
+#[test]
+fn the_server_is_not_told_of_a_removed_watch_while_as_much_is_in_flight_as_may_be() {
+    for (others, is_told) in [(1, true), (2, false)] {
+        let mut narrow = config("a:1");
+        narrow.max_in_flight = 2;
+        let mut world = World::ready(narrow);
+        let owner = watch(&mut world, add_watch("/p", AddWatchMode::PERSISTENT), 3, Ok(added()));
+        for _ in 0..others {
+            world.submit(get_data("/b"));
+        }
+        world.sent();
+        world.command(|session, now| session.remove_watch(owner, now));
+        assert_eq!(world.sent().len(), usize::from(is_told), "{others} in flight");
+    }
+}

@@ -12,7 +12,7 @@ use crate::four_letter_word::{self, Mode};
 use crate::options::Topology;
 use crate::plan::Plan;
 use crate::server::Server;
-use crate::{Distribution, Options, StartError};
+use crate::{Certificates, Distribution, Options, StartError};
 
 /// Running ZooKeeper servers on loopback ports of their own, with their data in a temporary folder.
 ///
@@ -24,6 +24,7 @@ use crate::{Distribution, Options, StartError};
 pub struct Ensemble {
     servers: Vec<Server>,
     patience: Duration,
+    certificates: Option<Certificates>,
     folder: TempDir,
 }
 
@@ -66,8 +67,9 @@ impl Ensemble {
         let distribution = options.distribution.clone().map_or_else(Distribution::find, Ok)?;
         let folder = tempfile::Builder::new().prefix("zk-harness-").tempdir();
         let folder = folder.context(|| "create a temporary folder".to_owned())?;
-        let plan = Plan::new(options, &distribution, topology)?;
-        let mut ensemble = Self { servers: Vec::new(), patience: options.patience, folder };
+        let plan = Plan::new(options, &distribution, topology, folder.path())?;
+        let certificates = plan.certificates();
+        let mut ensemble = Self { servers: Vec::new(), patience: options.patience, certificates, folder };
         for server in plan.write(ensemble.folder.path())? {
             server.launch()?;
             ensemble.servers.push(server);
@@ -88,6 +90,35 @@ impl Ensemble {
     pub fn connect_string(&self) -> String {
         let addresses: Vec<_> = self.servers.iter().map(|server| server.address().to_string()).collect();
         addresses.join(",")
+    }
+
+    /// The TLS addresses of all servers, as clients take them.
+    ///
+    /// # Panics
+    ///
+    /// Without [`Options::tls`].
+    pub fn secure_connect_string(&self) -> String {
+        let addresses: Vec<_> =
+            (0..self.len()).map(|server| self.secure_address(server).to_string()).collect();
+        addresses.join(",")
+    }
+
+    /// Where a server serves clients that speak TLS.
+    ///
+    /// # Panics
+    ///
+    /// Without [`Options::tls`].
+    pub fn secure_address(&self, server: usize) -> SocketAddr {
+        self.servers[server].secure_address().expect("the ensemble was asked for TLS")
+    }
+
+    /// The certificates of the servers and for their clients.
+    ///
+    /// # Panics
+    ///
+    /// Without [`Options::tls`].
+    pub fn certificates(&self) -> &Certificates {
+        self.certificates.as_ref().expect("the ensemble was asked for TLS")
     }
 
     /// Where a server serves clients.

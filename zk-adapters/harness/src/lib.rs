@@ -16,6 +16,7 @@
 //! that tests fail, rather than pass without having run. No server outlives the process that started it, however that
 //! ends.
 
+mod certificates;
 mod dead_end;
 mod distribution;
 mod ensemble;
@@ -27,11 +28,12 @@ mod ports;
 mod relay;
 mod server;
 
+pub use certificates::{Certificates, Identity};
 pub use dead_end::{BlackHole, DeadPort};
 pub use distribution::Distribution;
 pub use ensemble::Ensemble;
 pub use error::StartError;
 pub use four_letter_word::{Mode, ask};
-pub use options::Options;
+pub use options::{ClientCertificates, Options};
 pub use ports::ReservedPort;
 pub use relay::{Direction, Relay};

@@ -12,6 +12,7 @@ pub struct Options {
     pub(crate) tick_time: Duration,
     pub(crate) min_session_timeout: Option<Duration>,
     pub(crate) max_session_timeout: Duration,
+    pub(crate) tls: Option<ClientCertificates>,
     pub(crate) config_lines: Vec<String>,
     pub(crate) jvm_flags: Vec<String>,
     pub(crate) distribution: Option<Distribution>,
@@ -25,6 +26,7 @@ impl Options {
             tick_time: Duration::from_millis(500),
             min_session_timeout: None,
             max_session_timeout: Duration::from_secs(60),
+            tls: None,
             config_lines: Vec::new(),
             jvm_flags: Vec::new(),
             distribution: None,
@@ -50,6 +52,14 @@ impl Options {
     #[must_use]
     pub fn max_session_timeout(mut self, timeout: Duration) -> Self {
         self.max_session_timeout = timeout;
+        self
+    }
+
+    /// Each server has a second port, for TLS, with certificates made for the ensemble
+    /// ([`Ensemble::certificates`]). Not with ZooKeeper 3.4, which has no TLS.
+    #[must_use]
+    pub fn tls(mut self, clients: ClientCertificates) -> Self {
+        self.tls = Some(clients);
         self
     }
 
@@ -104,6 +114,16 @@ impl Options {
         assert!(servers > 0, "an ensemble has servers");
         Ensemble::with(self, Topology::Quorum { servers })
     }
+}
+
+/// Whether TLS servers want certificates from their clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "they do or they don't")]
+pub enum ClientCertificates {
+    /// Only clients that have one may connect.
+    Needed,
+    /// They aren't asked for.
+    Ignored,
 }
 
 impl Default for Options {

@@ -6,18 +6,20 @@ use std::path::{Path, PathBuf};
 use crate::error::Context;
 use crate::options::Topology;
 use crate::server::Server;
-use crate::{Distribution, Options, ReservedPort, StartError};
+use crate::{Certificates, ClientCertificates, Distribution, Options, ReservedPort, StartError};
 
 /// What is to be started: everything but the folder.
 pub(crate) struct Plan<'a> {
     options: &'a Options,
     distribution: &'a Distribution,
     topology: Topology,
+    certificates: Option<Certificates>,
     ports: Vec<Ports>,
 }
 
 struct Ports {
     client: ReservedPort,
+    secure: Option<ReservedPort>,
     quorum: ReservedPort,
     election: ReservedPort,
 }
@@ -27,13 +29,21 @@ impl<'a> Plan<'a> {
         options: &'a Options,
         distribution: &'a Distribution,
         topology: Topology,
+        folder: &Path,
     ) -> Result<Self, StartError> {
         let count = match topology {
             Topology::Standalone => 1,
             Topology::Quorum { servers } => servers,
         };
-        let ports = (0..count).map(|_| Ports::take()).collect::<Result<_, _>>()?;
-        Ok(Self { options, distribution, topology, ports })
+        let is_secure = options.tls.is_some();
+        let ports = (0..count).map(|_| Ports::take(is_secure)).collect::<Result<_, _>>()?;
+        let certificates =
+            options.tls.map(|_| Certificates::create(&folder.join(CERTIFICATES))).transpose()?;
+        Ok(Self { options, distribution, topology, certificates, ports })
+    }
+
+    pub(crate) fn certificates(&self) -> Option<Certificates> {
+        self.certificates.clone()
     }
 
     /// Writes each server's folder.
@@ -49,7 +59,7 @@ impl<'a> Plan<'a> {
             write(&folder.join(CONFIG), &config)?;
             write(&folder.join(LOG4J), LOG4J_PROPERTIES)?;
             let command = command(self.options, self.distribution, &folder);
-            servers.push(Server::new(number, folder, ports.client, command));
+            servers.push(Server::new(number, folder, ports.client, ports.secure, command));
         }
         Ok(servers)
     }
@@ -83,17 +93,38 @@ impl<'a> Plan<'a> {
                 line(&ports.server_line(server, is_dynamic));
             }
         }
+        self.tls_lines(server).iter().for_each(|text| line(text));
         for extra in &self.options.config_lines {
             line(extra);
         }
         config
     }
+
+    fn tls_lines(&self, server: usize) -> Vec<String> {
+        let (Some(certificates), Some(port)) = (&self.certificates, &self.ports[server].secure) else {
+            return Vec::new();
+        };
+        let clients = match self.options.tls {
+            Some(ClientCertificates::Needed) => "need",
+            Some(ClientCertificates::Ignored) | None => "none",
+        };
+        vec![
+            "secureClientPortAddress=127.0.0.1".to_owned(),
+            format!("secureClientPort={}", port.number()),
+            format!("ssl.clientAuth={clients}"),
+            format!("ssl.keyStore.location={}", certificates.server().display()),
+            "ssl.keyStore.type=PEM".to_owned(),
+            format!("ssl.trustStore.location={}", certificates.authority().display()),
+            "ssl.trustStore.type=PEM".to_owned(),
+        ]
+    }
 }
 
 impl Ports {
-    fn take() -> Result<Self, StartError> {
+    fn take(is_secure: bool) -> Result<Self, StartError> {
         let take = ReservedPort::take;
-        Ok(Self { client: take()?, quorum: take()?, election: take()? })
+        let secure = is_secure.then(take).transpose()?;
+        Ok(Self { secure, client: take()?, quorum: take()?, election: take()? })
     }
 
     fn server_line(&self, server: usize, is_dynamic: bool) -> String {
@@ -118,6 +149,9 @@ fn command(options: &Options, distribution: &Distribution, folder: &Path) -> Vec
     let mut command = vec![distribution.java().into()];
     command.extend(JVM_FLAGS.map(OsString::from));
     command.push(format!("-Dlog4j.configuration=file:{}", folder.join(LOG4J).display()).into());
+    if options.tls.is_some() {
+        command.push(NETTY.into());
+    }
     command.extend(options.jvm_flags.iter().map(OsString::from));
     command.extend(["-cp".into(), distribution.class_path().into(), MAIN_CLASS.into()]);
     command.push(folder.join(CONFIG).into());
@@ -125,6 +159,9 @@ fn command(options: &Options, distribution: &Distribution, folder: &Path) -> Vec
 }
 
 const MAIN_CLASS: &str = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
+/// Only Netty's server speaks TLS.
+const NETTY: &str = "-Dzookeeper.serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory";
+const CERTIFICATES: &str = "certificates";
 const CONFIG: &str = "zoo.cfg";
 const LOG4J: &str = "log4j.properties";
 

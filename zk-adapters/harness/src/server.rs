@@ -3,6 +3,7 @@ use core::time::Duration;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Write;
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -22,6 +23,7 @@ pub(crate) struct Server {
     number: usize,
     folder: PathBuf,
     port: ReservedPort,
+    secure_port: Option<ReservedPort>,
     command: Vec<OsString>,
     process: Mutex<Option<Process>>,
 }
@@ -35,12 +37,22 @@ struct Process {
 }
 
 impl Server {
-    pub(crate) fn new(number: usize, folder: PathBuf, port: ReservedPort, command: Vec<OsString>) -> Self {
-        Self { number, folder, port, command, process: Mutex::new(None) }
+    pub(crate) fn new(
+        number: usize,
+        folder: PathBuf,
+        port: ReservedPort,
+        secure_port: Option<ReservedPort>,
+        command: Vec<OsString>,
+    ) -> Self {
+        Self { number, folder, port, secure_port, command, process: Mutex::new(None) }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.port.address()
+    }
+
+    pub(crate) fn secure_address(&self) -> Option<SocketAddr> {
+        self.secure_port.as_ref().map(ReservedPort::address)
     }
 
     pub(crate) fn log_path(&self) -> PathBuf {
@@ -118,7 +130,7 @@ impl Server {
     pub(crate) fn wait_until_serving(&self, patience: Duration) -> Result<Mode, StartError> {
         let deadline = Instant::now() + patience;
         loop {
-            if let Some(mode) = self.mode() {
+            if let Some(mode) = self.mode().filter(|_| self.is_secure_port_open()) {
                 return Ok(mode);
             }
             let ended = self.process().as_mut().map(Process::ended);
@@ -131,6 +143,11 @@ impl Server {
             }
             thread::sleep(POLL);
         }
+    }
+
+    /// It opens a little later than the other one.
+    fn is_secure_port_open(&self) -> bool {
+        self.secure_address().is_none_or(|address| TcpStream::connect(address).is_ok())
     }
 
     pub(crate) fn end_of_log(&self) -> String {

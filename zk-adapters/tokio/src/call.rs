@@ -3,18 +3,15 @@ use core::{
     future::Future,
     mem,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 use std::sync::Arc;
 
-use zk_proto::{Request, Response};
+use zk_client::{Hub, NO_LATER, SlotId, Typed};
+use zk_proto::Response;
 use zk_session::{Chroot, Instant, RequestId, RequestOptions};
 
-use crate::{
-    Error,
-    shared::{Inner, NO_LATER, Shared},
-    slots::SlotId,
-};
+use crate::{Error, shared::Shared};
 
 /// A request under way; a future of its answer.
 ///
@@ -40,16 +37,15 @@ impl<T> Call<T> {
     pub(crate) fn submit(
         shared: &Arc<Shared>,
         chroot: &Chroot,
-        mut request: Request,
+        Typed { mut request, read }: Typed<T>,
         options: CallOptions,
-        read: fn(Result<Response, Error>) -> Result<T, Error>,
-        accepted: impl FnOnce(&mut Inner, RequestId),
+        accepted: impl FnOnce(&mut Hub, RequestId),
     ) -> Self {
         let (options, now) = options.at(shared);
-        Self::begin(shared, chroot, read, |inner| {
+        Self::begin(shared, chroot, read, |hub| {
             chroot.apply(&mut request)?;
-            let (request, slot) = inner.submit(request, options, now)?;
-            accepted(inner, request);
+            let (request, slot) = hub.submit(request, options, now)?;
+            accepted(hub, request);
             Ok((request, slot))
         })
     }
@@ -58,9 +54,9 @@ impl<T> Call<T> {
         shared: &Arc<Shared>,
         chroot: &Chroot,
         read: fn(Result<Response, Error>) -> Result<T, Error>,
-        submit: impl FnOnce(&mut Inner) -> Result<(RequestId, SlotId), Error>,
+        submit: impl FnOnce(&mut Hub) -> Result<(RequestId, SlotId), Error>,
     ) -> Self {
-        let state = shared.change(|inner| match submit(inner) {
+        let state = shared.change(|hub| match submit(hub) {
             Ok((request, slot)) => State::UnderWay { request, slot },
             Err(error) => State::Refused(error),
         });
@@ -89,7 +85,12 @@ impl<T> Future for Call<T> {
     /// If polled again after it was ready.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if let State::UnderWay { slot, .. } = self.state {
-            let mut outcome = ready!(self.shared.lock().slots.poll(slot, context));
+            let mut hub = self.shared.lock();
+            let Some(mut outcome) = hub.slots.take(slot) else {
+                hub.slots.wait(slot, context.waker());
+                return Poll::Pending;
+            };
+            drop(hub);
             self.state = State::Over;
             if let Ok(response) = &mut outcome {
                 self.chroot.undo(response);
@@ -107,7 +108,7 @@ impl<T> Drop for Call<T> {
     fn drop(&mut self) {
         let State::UnderWay { request, slot } = self.state else { return };
         if self.shared.lock().slots.abandon(slot) {
-            self.shared.command(|inner, now| inner.session.cancel(request, now));
+            self.shared.command(|hub, now| hub.session.cancel(request, now));
         }
     }
 }

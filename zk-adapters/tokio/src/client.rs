@@ -2,18 +2,16 @@ use core::{fmt, time::Duration};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use zk_client::{Hub, Typed, requests, requests::Watching};
 use zk_proto::{
-    Acl, ConnectString, ConnectStringError, Create2Response, CreateMode, CreateResponse, DeleteRequest,
-    ErrorCode, ExistsRequest, GetChildren2Request, GetChildren2Response, GetChildrenRequest, GetDataRequest,
-    GetDataResponse, PathError, Request, Response, ServerAddr, SessionId, SetDataRequest, Stat, SyncRequest,
-    Ustring, Vector, Zxid, validate_path,
+    Acl, ConnectString, ConnectStringError, CreateMode, ErrorResponse, GetChildren2Response, GetDataResponse,
+    PathError, Request, Response, ServerAddr, SessionId, Stat, Ustring, Vector, Zxid, validate_path,
 };
 use zk_session::{Chroot, Credentials, Retry, State, Stats};
 
 use crate::{
-    AttemptFailure, Call, ConnectError, Connector, Error, SessionEnd, SessionEvents, StandingCall, WatchCall,
-    call::CallOptions,
-    shared::{Inner, Shared},
+    AttemptFailure, Call, ConnectError, Connector, Created, SessionEnd, SessionEvents, StandingCall,
+    WatchCall, call::CallOptions, shared::Shared,
 };
 
 /// A handle to a ZooKeeper session.
@@ -135,7 +133,7 @@ impl Client {
     /// the session has ended.
     pub fn update_servers(&self, connect_string: &str) -> Result<(), ConnectError> {
         let connect_string: ConnectString = connect_string.parse()?;
-        let updated = self.shared().command(|inner, now| inner.session.update_servers(connect_string, now));
+        let updated = self.shared().command(|hub, now| hub.session.update_servers(connect_string, now));
         updated.map_err(ConnectError::Refused)
     }
 
@@ -144,18 +142,18 @@ impl Client {
     ///
     /// The close goes on if the returned future is dropped. Any number of callers get the same answer.
     pub async fn close(&self) -> SessionEnd {
-        self.shared().command(|inner, now| inner.session.close(now));
+        self.shared().command(|hub, now| hub.session.close(now));
         self.ended().await
     }
 
     /// Waits until the session has ended, for whatever reason.
     pub async fn ended(&self) -> SessionEnd {
-        self.shared().wait_for(|inner| inner.end).await
+        self.shared().wait_for(|hub| hub.end).await
     }
 
     /// Waits until requests flow for the first time, or the session ends.
     pub(crate) async fn established(&self) -> Result<(), SessionEnd> {
-        let look = |inner: &Inner| inner.end.map(Err).or(inner.is_established.then_some(Ok(())));
+        let look = |hub: &Hub| hub.end.map(Err).or(hub.is_established.then_some(Ok(())));
         self.shared().wait_for(look).await
     }
 
@@ -173,8 +171,8 @@ impl Client {
 
     /// The server that the session is connected to, as the connect string names it.
     pub fn server(&self) -> Option<ServerAddr> {
-        let inner = self.shared().lock();
-        if inner.is_connected() { inner.server.clone() } else { None }
+        let hub = self.shared().lock();
+        if hub.is_connected() { hub.server.clone() } else { None }
     }
 
     /// The session's id; none before there is one.
@@ -208,7 +206,7 @@ impl Client {
     }
 }
 
-/// Requests. Each has the errors of [`Error`]; the codes named are those to expect.
+/// Requests. Each has the errors of [`Error`](crate::Error); the codes named are those to expect.
 impl Client {
     /// Creates a znode, and returns its path, which differs from the one asked for if it is sequential, and its
     /// `Stat` (opcode `create2`, `createContainer` or `createTTL`; `create` where a server is too old). Refused with `NODE_EXISTS`, `NO_NODE` (no
@@ -220,149 +218,96 @@ impl Client {
         mode: CreateMode,
         acl: Vector<Acl>,
     ) -> Call<Created> {
-        let request = Request::create(path, Some(data.into()), acl, mode);
-        self.call(request, |outcome| {
-            if let Ok(Response::Create(CreateResponse { path })) = outcome {
-                return Ok(Created { path, stat: None });
-            }
-            let Create2Response { path, stat } = answer!(outcome, Create2)?;
-            Ok(Created { path, stat: Some(stat) })
-        })
+        self.call(requests::create(path, data, mode, acl))
     }
 
     /// Deletes a znode, if its data has this version; -1 means any. Refused with `NO_NODE`, `BAD_VERSION` or
     /// `NOT_EMPTY`.
     pub fn delete(&self, path: impl Into<Ustring>, version: i32) -> Call<()> {
-        let request = Request::Delete(DeleteRequest { path: path.into(), version });
-        self.call(request, |outcome| outcome.map(drop))
+        self.call(requests::delete(path, version))
     }
 
     /// The `Stat` of a znode; none if there is no such znode.
     pub fn exists(&self, path: impl Into<Ustring>) -> Call<Option<Stat>> {
-        self.call(exists(path, false), read_exists)
+        self.call(requests::exists(path, Watching::No))
     }
 
     /// [`exists`](Self::exists), and watches the znode: for its creation if it is missing, otherwise for a change of
     /// its data or its deletion.
     pub fn exists_and_watch(&self, path: impl Into<Ustring>) -> WatchCall<Option<Stat>> {
-        self.watch_call(exists(path, true), true, read_exists)
+        self.watch_call(requests::exists(path, Watching::Yes), true)
     }
 
     /// A znode's data, null told apart from empty, and its `Stat`. Refused with `NO_NODE`.
     pub fn get_data(&self, path: impl Into<Ustring>) -> Call<GetDataResponse> {
-        self.call(get_data(path, false), |outcome| answer!(outcome, GetData))
+        self.call(requests::get_data(path, Watching::No))
     }
 
     /// [`get_data`](Self::get_data), and watches the znode for a change of its data or its deletion.
     pub fn get_data_and_watch(&self, path: impl Into<Ustring>) -> WatchCall<GetDataResponse> {
-        self.watch_call(get_data(path, true), false, |outcome| answer!(outcome, GetData))
+        self.watch_call(requests::get_data(path, Watching::Yes), false)
     }
 
     /// Replaces a znode's data, if it has this version; -1 means any. Returns its new `Stat`. Refused with
     /// `NO_NODE` or `BAD_VERSION`.
     pub fn set_data(&self, path: impl Into<Ustring>, data: impl Into<Bytes>, version: i32) -> Call<Stat> {
-        let request = SetDataRequest { path: path.into(), data: Some(data.into()), version };
-        self.call(Request::SetData(request), |outcome| Ok(answer!(outcome, SetData)?.stat))
+        self.call(requests::set_data(path, data, version))
     }
 
     /// The names of a znode's children, in no order, and its `Stat` (opcode `getChildren2`). Refused with `NO_NODE`.
     pub fn get_children(&self, path: impl Into<Ustring>) -> Call<GetChildren2Response> {
-        self.call(get_children(path, false), |outcome| answer!(outcome, GetChildren2))
+        self.call(requests::get_children(path, Watching::No))
     }
 
     /// [`get_children`](Self::get_children), and watches the znode for a change of its set of children or its
     /// deletion.
     pub fn get_children_and_watch(&self, path: impl Into<Ustring>) -> WatchCall<GetChildren2Response> {
-        self.watch_call(get_children(path, true), false, |outcome| answer!(outcome, GetChildren2))
+        self.watch_call(requests::get_children(path, Watching::Yes), false)
     }
 
     /// The names of a znode's children, in no order, without its `Stat` (opcode `getChildren`). Refused with
     /// `NO_NODE`.
     pub fn get_child_names(&self, path: impl Into<Ustring>) -> Call<Vector<Ustring>> {
-        let request = Request::GetChildren(GetChildrenRequest { path: path.into(), watch: false });
-        self.call(request, |outcome| Ok(answer!(outcome, GetChildren)?.children))
+        self.call(requests::get_child_names(path))
     }
 
     /// Has the server catch up with the leader, so that later reads through this session see what was committed
     /// before. That is no linearizable read: another leader may have been elected unnoticed.
     pub fn sync(&self, path: impl Into<Ustring>) -> Call<()> {
-        self.call(Request::Sync(SyncRequest { path: path.into() }), |outcome| outcome.map(drop))
+        self.call(requests::sync(path))
     }
 
     /// Any request, also those that have no method of their own, and its answer as it came. If it sets a
     /// one-time watch, that is not told to anybody.
     pub fn submit(&self, request: Request) -> Call<Response> {
-        self.call(request, |outcome| outcome)
+        self.call(requests::any(request))
     }
 
-    pub(crate) fn call<T>(
-        &self,
-        request: Request,
-        read: fn(Result<Response, Error>) -> Result<T, Error>,
-    ) -> Call<T> {
-        Call::submit(self.shared(), &self.chroot, request, self.options, read, |_, _| {})
+    pub(crate) fn call<T>(&self, typed: Typed<T>) -> Call<T> {
+        Call::submit(self.shared(), &self.chroot, typed, self.options, |_, _| {})
     }
 
-    pub(crate) fn standing_call(&self, request: Request) -> StandingCall {
-        let read = |outcome| answer!(outcome, AddWatch);
-        let accepted = |inner: &mut Inner, request| inner.standing.hold(request);
-        StandingCall::new(
-            Call::submit(self.shared(), &self.chroot, request, self.options, read, accepted),
-            self.shared(),
-        )
+    pub(crate) fn standing_call(&self, typed: Typed<ErrorResponse>) -> StandingCall {
+        let accepted = |hub: &mut Hub, request| hub.standing.hold(request);
+        let call = Call::submit(self.shared(), &self.chroot, typed, self.options, accepted);
+        StandingCall::new(call, self.shared())
     }
 
-    fn watch_call<T>(
-        &self,
-        request: Request,
-        on_missing: bool,
-        read: fn(Result<Response, Error>) -> Result<T, Error>,
-    ) -> WatchCall<T> {
-        let accepted = |inner: &mut Inner, request| inner.watches.hold(request, on_missing);
-        WatchCall::new(
-            Call::submit(self.shared(), &self.chroot, request, self.options, read, accepted),
-            self.shared(),
-        )
+    fn watch_call<T>(&self, typed: Typed<T>, on_missing: bool) -> WatchCall<T> {
+        let accepted = |hub: &mut Hub, request| hub.watches.hold(request, on_missing);
+        let call = Call::submit(self.shared(), &self.chroot, typed, self.options, accepted);
+        WatchCall::new(call, self.shared())
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.shared.command(|inner, now| inner.session.close(now));
+        self.shared.command(|hub, now| hub.session.close(now));
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("state", &self.state()).field("options", &self.options).finish()
-    }
-}
-
-/// A znode that was created.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Created {
-    /// Its path, with the sequence number if it is sequential.
-    pub path: Ustring,
-    /// Its `Stat`; none if the server is older than 3.5, and doesn't tell it.
-    pub stat: Option<Stat>,
-}
-
-fn exists(path: impl Into<Ustring>, watch: bool) -> Request {
-    Request::Exists(ExistsRequest { path: path.into(), watch })
-}
-
-fn get_data(path: impl Into<Ustring>, watch: bool) -> Request {
-    Request::GetData(GetDataRequest { path: path.into(), watch })
-}
-
-fn get_children(path: impl Into<Ustring>, watch: bool) -> Request {
-    Request::GetChildren2(GetChildren2Request { path: path.into(), watch })
-}
-
-fn read_exists(outcome: Result<Response, Error>) -> Result<Option<Stat>, Error> {
-    match outcome {
-        Err(error) if error.code() == Some(ErrorCode::NO_NODE) => Ok(None),
-        outcome => Ok(Some(answer!(outcome, Exists)?.stat)),
     }
 }

@@ -8,7 +8,9 @@ use tokio::time::{Instant, timeout};
 use zk_proto::{ConnectString, ConnectStringError};
 use zk_session::{Config, Credentials, Epoch, Session};
 
-use crate::{Client, ConnectError, SessionEnd, SessionEvents, driver::Driver, shared::Shared, trace};
+use crate::{
+    Client, ConnectError, SessionEvents, driver::Driver, shared::Shared, trace, transport::Security,
+};
 
 /// How a session is made: what isn't told has a default.
 ///
@@ -31,6 +33,7 @@ pub struct Connector {
     config: Config,
     connect_limit: Duration,
     deadline: Option<Duration>,
+    security: Security,
 }
 
 impl Connector {
@@ -44,7 +47,12 @@ impl Connector {
         let mut config = Config::new(connect_string);
         // Made of the operating system's entropy.
         config.seed = RandomState::new().build_hasher().finish();
-        Ok(Self { config, connect_limit: DEFAULT_CONNECT_LIMIT, deadline: None })
+        Ok(Self {
+            config,
+            connect_limit: DEFAULT_CONNECT_LIMIT,
+            deadline: None,
+            security: Security::default(),
+        })
     }
 
     /// The session timeout to ask for; the servers grant it within their own limits. Default: 10 s.
@@ -56,6 +64,13 @@ impl Connector {
     /// Orders the servers and jitters the back-off, and nothing else. Default: random.
     pub fn seed(mut self, seed: u64) -> Self {
         self.config.seed = seed;
+        self
+    }
+
+    /// Speaks TLS with the servers. Default: plain TCP.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: crate::Tls) -> Self {
+        self.security.tls = Some(tls);
         self
     }
 
@@ -101,9 +116,7 @@ impl Connector {
         let (client, events) = self.start();
         match timeout(limit, client.established()).await {
             Ok(Ok(())) => Ok((client, events)),
-            Ok(Err(SessionEnd::Expired { reason })) => Err(ConnectError::Expired { reason }),
-            Ok(Err(SessionEnd::AuthFailed)) => Err(ConnectError::AuthFailed),
-            Ok(Err(SessionEnd::Closed { .. } | SessionEnd::DriverGone)) => Err(ConnectError::Closed),
+            Ok(Err(end)) => Err(end.into()),
             Err(_) => Err(ConnectError::TimedOut { limit, failures: client.failures() }),
         }
     }
@@ -117,7 +130,7 @@ impl Connector {
         let epoch = Epoch::new(Instant::now().into_std());
         let session = Session::new(self.config, zk_session::Instant::ZERO);
         let shared = Arc::new(Shared::new(session, epoch));
-        trace::spawn(Driver::new(Arc::clone(&shared)));
+        trace::spawn(Driver::new(Arc::clone(&shared), self.security));
         let events = SessionEvents::new(Arc::clone(&shared));
         (Client::new(shared, self.deadline), events)
     }

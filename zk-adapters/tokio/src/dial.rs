@@ -86,7 +86,7 @@ impl Race {
                 Poll::Ready(Ok(stream)) => return Some(stream),
                 Poll::Ready(Err(error)) => {
                     let address = self.under_way.remove(index).address;
-                    self.errors.push(AddressError { address, error });
+                    self.errors.push(AddressError::new(address, error));
                 }
             }
         }

@@ -7,13 +7,15 @@ use core::{
 use std::sync::Arc;
 
 use tokio::task::yield_now;
+use zk_client::{Hub, Wakeups};
 use zk_session::{Action, Instant};
 
 use crate::{
     alarm::Alarm,
     link::{Link, ReadBuffer, Seen},
     probe::Probe,
-    shared::{Inner, Shared, Wakeups},
+    shared::Shared,
+    transport::Security,
 };
 
 /// The one task of a client: moves bytes and time into the session, and does what it says.
@@ -22,6 +24,7 @@ use crate::{
 /// be done, and to go to sleep if that is nothing. Who has something to take up is woken after it is released.
 pub(crate) struct Driver {
     shared: Arc<Shared>,
+    security: Security,
     link: Option<Link>,
     probe: Option<Probe>,
     buffer: ReadBuffer,
@@ -40,10 +43,11 @@ enum Turn {
 }
 
 impl Driver {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, security: Security) -> Self {
         let (buffer, alarm) = (ReadBuffer::new(), Alarm::new());
         Self {
             shared,
+            security,
             link: None,
             probe: None,
             buffer,
@@ -58,47 +62,47 @@ impl Driver {
         let probed = self.probe.as_mut().map_or(Poll::Pending, |probe| probe.poll(context));
         let shared = Arc::clone(&self.shared);
         let mut old_link = None;
-        let mut inner = shared.lock();
+        let mut hub = shared.lock();
         let has_seen = !matches!(seen, Seen::Nothing) || probed.is_ready();
         let is_settled = matches!(seen, Seen::Nothing | Seen::Moved { is_settled: true, .. });
         if let (Poll::Ready(read_write), Some(probe)) = (probed, self.probe.take_if(|_| probed.is_ready())) {
-            inner.session.handle_probed(probe.id, read_write, now);
+            hub.session.handle_probed(probe.id, read_write, now);
         }
         if let Some(link) = &self.link {
-            inner.report(link.connection, seen, &self.buffer, now, &mut self.wakeups);
+            seen.report(link.connection, &mut hub, &self.buffer, now, &mut self.wakeups);
         }
         // What lies unread is fed before a tick, for it may be what the session waits for.
         if !has_seen {
-            let due = inner.session.poll_timeout().filter(|&due| due <= now);
+            let due = hub.session.poll_timeout().filter(|&due| due <= now);
             let is_late = due.is_some_and(|due| now - due >= LATE);
             if is_late && !self.has_looked && self.link.as_ref().is_some_and(Link::is_open) {
                 self.has_looked = true;
                 return Turn::AfterOthers;
             }
-            inner.session.handle_timeout(now);
+            hub.session.handle_timeout(now);
             if due.is_some() {
-                inner.slots.give_back();
+                hub.slots.give_back();
                 self.buffer.give_back();
             }
         }
         self.has_looked = false;
-        let has_acted = self.act(&mut inner, &mut old_link);
-        if inner.is_over() {
+        let has_acted = self.act(&mut hub, &mut old_link);
+        if hub.is_over() {
             return Turn::End;
         }
         if !is_settled || has_acted {
             return Turn::Again;
         }
-        inner.driver = Some(context.waker().clone());
-        Turn::Sleep { due: inner.session.poll_timeout() }
+        hub.driver = Some(context.waker().clone());
+        Turn::Sleep { due: hub.session.poll_timeout() }
     }
 
     /// Does what the session says; tells whether there is something to write or to dial.
-    fn act(&mut self, inner: &mut Inner, old_link: &mut Option<Link>) -> bool {
+    fn act(&mut self, hub: &mut Hub, old_link: &mut Option<Link>) -> bool {
         let mut has_acted = false;
-        while let Some(action) = inner.session.poll_action() {
+        while let Some(action) = hub.session.poll_action() {
             match action {
-                Action::Emit(event) => inner.dispatch(event, &mut self.wakeups),
+                Action::Emit(event) => hub.dispatch(event, &mut self.wakeups),
                 Action::Send { connection, bytes } => {
                     if let Some(link) = self.link.as_mut().filter(|link| link.connection == connection) {
                         link.send(bytes);
@@ -106,16 +110,16 @@ impl Driver {
                     }
                 }
                 Action::Connect { connection, server } => {
-                    inner.attempt_begun(&server, &mut self.wakeups);
-                    *old_link = self.link.replace(Link::dial(connection, server));
+                    hub.attempt_begun(&server, &mut self.wakeups);
+                    *old_link = self.link.replace(Link::dial(connection, server, self.security.clone()));
                     has_acted = true;
                 }
                 Action::Probe { probe, server } => {
-                    self.probe = Some(Probe::new(probe, server));
+                    self.probe = Some(Probe::new(probe, server, self.security.clone()));
                     has_acted = true;
                 }
                 Action::Disconnect { connection, reason } => {
-                    inner.attempt_dropped(reason, &mut self.wakeups);
+                    hub.attempt_dropped(reason, &mut self.wakeups);
                     if self.link.as_ref().is_some_and(|link| link.connection == connection) {
                         *old_link = self.link.take();
                     }
@@ -134,8 +138,13 @@ impl Future for Driver {
         let mut now = driver.shared.now();
         loop {
             let turn = driver.turn(context, now);
-            driver.shared.wake(&mut driver.wakeups);
+            let has_woken = driver.shared.wake(&mut driver.wakeups);
             match turn {
+                // Who was woken takes up what came before more of it comes.
+                Turn::Again if has_woken => {
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 Turn::Again => {}
                 Turn::AfterOthers => {
                     // It wakes this task once the runtime has asked the operating system what is readable.
@@ -157,11 +166,11 @@ impl Drop for Driver {
     /// However it ends, nobody is left waiting.
     fn drop(&mut self) {
         let now = self.shared.now();
-        let mut inner = self.shared.lock();
-        if !inner.is_over() {
-            inner.driver_dropped(self.link.as_ref(), now, &mut self.wakeups);
+        let mut hub = self.shared.lock();
+        if !hub.is_over() {
+            hub.driver_gone(self.link.as_ref().map(|link| link.connection), now, &mut self.wakeups);
         }
-        drop(inner);
+        drop(hub);
         self.shared.wake(&mut self.wakeups);
     }
 }

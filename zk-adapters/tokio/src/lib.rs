@@ -24,40 +24,34 @@
 //! then [`Error::delivery`] tells whether a server can have applied it. Lost connections are mended in the
 //! background; requests that were under way are not repeated, unless [`Client::with_retry`] says so.
 
-macro_rules! answer {
-    ($outcome:expr, $kind:ident) => {
-        match $outcome {
-            Ok(zk_proto::Response::$kind(response)) => Ok(response),
-            Ok(_) => unreachable!("the session decodes an answer by its request's opcode"),
-            Err(error) => Err(error),
-        }
-    };
-}
-
 mod alarm;
 mod call;
 mod client;
 mod connector;
 mod dial;
 mod driver;
-mod error;
 mod events;
 mod link;
 mod operations;
 mod probe;
 mod shared;
-mod slots;
 mod standing;
 mod trace;
+mod transport;
 mod watch;
 
 pub use call::Call;
-pub use client::{Client, Created};
+pub use client::Client;
 pub use connector::Connector;
-pub use error::{AddressError, AttemptCause, AttemptFailure, ConnectError, DialError, Error, WatchEnded};
-pub use events::{SessionEnd, SessionEvent, SessionEvents};
-pub use standing::{StandingCall, StandingEvent, StandingWatch};
+pub use events::SessionEvents;
+pub use standing::{StandingCall, StandingWatch};
 pub use watch::{Watch, WatchCall};
+pub use zk_client::{
+    AddressError, AttemptCause, AttemptFailure, ConnectError, Created, DialError, Error, SessionEnd,
+    SessionEvent, StandingEvent, WatchEnded,
+};
+#[cfg(feature = "tls")]
+pub use zk_client::{Tls, TlsError};
 pub use zk_proto::{
     self, Acl, ConnectString, CreateMode, ErrorCode, EventType, GetChildren2Response, GetDataResponse,
     OPEN_ACL_UNSAFE, ServerAddr, SessionId, Stat, Ustring, Vector, Zxid,

@@ -7,14 +7,16 @@ use core::{
 use std::{io, sync::Arc};
 
 use bytes::{Buf, Bytes};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::{io::ReadBuf, net::TcpStream};
+use zk_client::{Hub, Lost, Wakeups};
 use zk_proto::ServerAddr;
-use zk_session::{ConnectionId, DisconnectReason};
+use zk_session::{ConnectionId, Instant};
 
-use crate::{AttemptCause, DialError, dial::dial};
+use crate::{
+    DialError,
+    dial::dial,
+    transport::{Securing, Security, Transport},
+};
 
 /// One connection of the session, from the first dial on: what belongs to it dies with it.
 pub(crate) struct Link {
@@ -23,9 +25,14 @@ pub(crate) struct Link {
 }
 
 enum Stage {
-    Dialling(Pin<Box<dyn Future<Output = Result<TcpStream, DialError>> + Send>>),
+    Dialling {
+        dialling: Pin<Box<dyn Future<Output = Result<TcpStream, DialError>> + Send>>,
+        server: ServerAddr,
+        security: Security,
+    },
+    Securing(Securing, SocketAddr),
     Open {
-        stream: TcpStream,
+        transport: Transport,
         /// What is left of the one chunk that the session has handed out.
         outbox: Bytes,
         /// Why nothing can be written any more. What the server had sent before is still read.
@@ -38,6 +45,8 @@ enum Stage {
 #[derive(Debug)]
 pub(crate) enum Seen {
     Nothing,
+    /// There is a TCP connection, and a handshake is under way on it.
+    Securing,
     Opened(SocketAddr),
     Failed(DialError),
     /// Bytes moved, or the transport ended.
@@ -52,25 +61,10 @@ pub(crate) enum Seen {
     },
 }
 
-/// How a transport ended.
-#[derive(Debug)]
-pub(crate) enum Lost {
-    EndOfStream,
-    Io(Arc<io::Error>),
-}
-
-impl From<Lost> for AttemptCause {
-    fn from(lost: Lost) -> Self {
-        match lost {
-            Lost::EndOfStream => Self::Session(DisconnectReason::ClosedBeforeResponse),
-            Lost::Io(error) => Self::Io(error),
-        }
-    }
-}
-
 impl Link {
-    pub(crate) fn dial(connection: ConnectionId, server: ServerAddr) -> Self {
-        Self { connection, stage: Stage::Dialling(Box::pin(dial(server))) }
+    pub(crate) fn dial(connection: ConnectionId, server: ServerAddr, security: Security) -> Self {
+        let dialling = Box::pin(dial(server.clone()));
+        Self { connection, stage: Stage::Dialling { dialling, server, security } }
     }
 
     /// Hands over the one chunk; all of the former one was sent.
@@ -87,27 +81,32 @@ impl Link {
     /// Writes and reads once each, as far as the transport lets, or goes on dialling.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuffer) -> Seen {
         match &mut self.stage {
-            Stage::Dialling(dialling) => {
+            Stage::Dialling { dialling, server, security } => {
                 let Poll::Ready(dialled) = dialling.as_mut().poll(context) else { return Seen::Nothing };
-                let opened = dialled.and_then(|stream| match stream.peer_addr() {
-                    Ok(address) => Ok((stream, address)),
-                    // It was reset at once.
-                    Err(error) => Err(DialError::Lost(error)),
-                });
-                match opened {
-                    Ok((stream, address)) => {
-                        self.stage = Stage::Open { stream, outbox: Bytes::new(), broken: None };
-                        Seen::Opened(address)
+                // Without an address, it was reset at once.
+                let dialled = dialled
+                    .and_then(|stream| Ok((stream.peer_addr().map_err(DialError::Lost)?, stream)))
+                    .map(|(address, stream)| (address, security.secure(server, stream)));
+                match dialled {
+                    Ok((address, Ok(transport))) => self.open(transport, address),
+                    Ok((address, Err(securing))) => {
+                        self.stage = Stage::Securing(securing, address);
+                        Seen::Securing
                     }
-                    Err(error) => {
-                        self.stage = Stage::Over;
-                        Seen::Failed(error)
-                    }
+                    Err(error) => self.fail(error),
                 }
             }
-            Stage::Open { stream, outbox, broken } => {
-                let mut sent = write(stream, outbox, broken, context);
-                let (received, lost) = read(stream, buffer, broken, context);
+            Stage::Securing(securing, address) => {
+                let address = *address;
+                match securing.as_mut().poll(context) {
+                    Poll::Pending => Seen::Nothing,
+                    Poll::Ready(Ok(transport)) => self.open(transport, address),
+                    Poll::Ready(Err(error)) => self.fail(error),
+                }
+            }
+            Stage::Open { transport, outbox, broken } => {
+                let mut sent = write(transport, outbox, broken, context);
+                let (received, lost) = read(transport, buffer, broken, context);
                 if lost.is_some() && !outbox.is_empty() {
                     // Without a report, all of the chunk would count as sent.
                     sent.get_or_insert(0);
@@ -115,9 +114,8 @@ impl Link {
                 if sent.is_none() && received == 0 && lost.is_none() {
                     return Seen::Nothing;
                 }
-                let is_settled = lost.is_none()
-                    && outbox.is_empty()
-                    && (received == 0 || stream.poll_read_ready(context).is_pending());
+                let is_settled =
+                    lost.is_none() && outbox.is_empty() && (received == 0 || transport.is_drained(context));
                 if lost.is_some() {
                     self.stage = Stage::Over;
                 }
@@ -126,19 +124,30 @@ impl Link {
             Stage::Over => Seen::Nothing,
         }
     }
+
+    fn open(&mut self, transport: Transport, address: SocketAddr) -> Seen {
+        self.stage = Stage::Open { transport, outbox: Bytes::new(), broken: None };
+        Seen::Opened(address)
+    }
+
+    fn fail(&mut self, error: DialError) -> Seen {
+        self.stage = Stage::Over;
+        Seen::Failed(error)
+    }
 }
 
 /// Writes what the transport takes at once.
 fn write(
-    stream: &mut TcpStream,
+    transport: &mut Transport,
     outbox: &mut Bytes,
     broken: &mut Option<io::Error>,
     context: &mut Context<'_>,
 ) -> Option<usize> {
-    if outbox.is_empty() || broken.is_some() {
+    if broken.is_some() {
         return None;
     }
-    match Pin::new(stream).poll_write(context, outbox) {
+    let written = if outbox.is_empty() { Poll::Pending } else { transport.poll_write(outbox, context) };
+    let sent = match written {
         Poll::Pending => None,
         Poll::Ready(Ok(count)) => {
             outbox.advance(count);
@@ -146,22 +155,54 @@ fn write(
         }
         Poll::Ready(Err(error)) => {
             *broken = Some(error);
-            None
+            return None;
         }
-    }
+    };
+    *broken = transport.write_rest(context).err();
+    sent
 }
 
 fn read(
-    stream: &mut TcpStream,
+    transport: &mut Transport,
     buffer: &mut ReadBuffer,
     broken: &mut Option<io::Error>,
     context: &mut Context<'_>,
 ) -> (usize, Option<Lost>) {
-    match buffer.poll_fill(stream, context) {
+    match buffer.poll_fill(transport, context) {
         Poll::Pending => (0, broken.take().map(|error| Lost::Io(Arc::new(error)))),
         Poll::Ready(Ok(0)) => (0, Some(Lost::EndOfStream)),
         Poll::Ready(Ok(received)) => (received, None),
         Poll::Ready(Err(error)) => (0, Some(Lost::Io(Arc::new(error)))),
+    }
+}
+
+impl Seen {
+    /// Tells the session.
+    pub(crate) fn report(
+        self,
+        connection: ConnectionId,
+        hub: &mut Hub,
+        buffer: &ReadBuffer,
+        now: Instant,
+        wakeups: &mut Wakeups,
+    ) {
+        match self {
+            Self::Nothing => {}
+            Self::Securing => hub.is_securing = true,
+            Self::Opened(address) => hub.opened(connection, address, now),
+            Self::Failed(error) => hub.dial_failed(connection, error, now, wakeups),
+            Self::Moved { sent, received, lost, .. } => {
+                if let Some(sent) = sent {
+                    hub.session.handle_sent(connection, sent, now);
+                }
+                if received > 0 {
+                    hub.session.handle_received(connection, buffer.filled(received), now);
+                }
+                if let Some(lost) = lost {
+                    hub.lost(connection, lost, now, wakeups);
+                }
+            }
+        }
     }
 }
 
@@ -178,12 +219,12 @@ impl ReadBuffer {
         Self { bytes: vec![0; SMALLEST], longest: 0 }
     }
 
-    fn poll_fill(&mut self, stream: &mut TcpStream, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn poll_fill(&mut self, transport: &mut Transport, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.longest == self.bytes.len() && self.bytes.len() < LARGEST {
             self.bytes = vec![0; self.bytes.len() * GROWTH];
         }
         let mut unfilled = ReadBuf::new(&mut self.bytes);
-        let outcome = Pin::new(stream).poll_read(context, &mut unfilled);
+        let outcome = transport.poll_read(&mut unfilled, context);
         let received = unfilled.filled().len();
         self.longest = self.longest.max(received);
         outcome.map_ok(|()| received)
@@ -212,14 +253,15 @@ mod tests {
 
     use super::*;
 
-    async fn read_once(buffer: &mut ReadBuffer, stream: &mut TcpStream) -> usize {
+    async fn read_once(buffer: &mut ReadBuffer, stream: &mut Transport) -> usize {
         core::future::poll_fn(|context| buffer.poll_fill(stream, context)).await.unwrap()
     }
 
     #[tokio::test]
     async fn the_buffer_grows_when_filled_and_is_given_back_when_idle() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut stream = Transport::Plain(stream);
         let mut server = listener.accept().await.unwrap().0.into_std().unwrap();
         server.set_nonblocking(false).unwrap();
 

@@ -1,18 +1,14 @@
 //! Requests beyond reading and writing one znode.
 
 use bytes::Bytes;
+use zk_client::{Hub, NO_LATER, requests};
 use zk_proto::{
-    Acl, AddWatchMode, AddWatchRequest, CheckWatchesRequest, ClientInfo, ErrorCode, GetAclRequest,
-    GetAclResponse, GetAllChildrenNumberRequest, GetDataRequest, GetDataResponse, GetEphemeralsRequest,
-    Multi, Op, OpResult, ReconfigRequest, RemoveWatchesRequest, Request, SetAclRequest, Stat, Ustring,
-    Vector, WatcherType,
+    Acl, AddWatchMode, ClientInfo, GetAclResponse, GetDataResponse, Op, OpResult, Stat, Ustring, Vector,
+    WatcherType,
 };
 use zk_session::AuthInfo;
 
-use crate::{
-    Call, Client, StandingCall,
-    shared::{Inner, NO_LATER},
-};
+use crate::{Call, Client, StandingCall};
 
 /// Several operations in one request.
 impl Client {
@@ -22,15 +18,13 @@ impl Client {
     /// If one fails the request is refused with its code, and [`Error::Refused`](crate::Error::Refused) has the
     /// result of each: 0 before the one that failed, `RUNTIMEINCONSISTENCY` after it.
     pub fn multi(&self, ops: impl Into<Vec<Op>>) -> Call<Vec<OpResult>> {
-        let request = Request::Multi(Multi { ops: ops.into() });
-        self.call(request, |outcome| Ok(answer!(outcome, Multi)?.results))
+        self.call(requests::multi(ops))
     }
 
     /// Does all of these reads (opcode `multiRead`, since 3.6), each for itself: a result can be an error while
     /// others succeed. Only [`Op::GetData`] and [`Op::GetChildren`], without watches.
     pub fn multi_read(&self, ops: impl Into<Vec<Op>>) -> Call<Vec<OpResult>> {
-        let request = Request::MultiRead(Multi { ops: ops.into() });
-        self.call(request, |outcome| Ok(answer!(outcome, MultiRead)?.results))
+        self.call(requests::multi_read(ops))
     }
 }
 
@@ -39,40 +33,37 @@ impl Client {
     /// A znode's ACL and `Stat` (opcode `getACL`). Refused with `NO_NODE` or `NO_AUTH`; without the right to
     /// administer the znode, hashes of passwords are masked.
     pub fn get_acl(&self, path: impl Into<Ustring>) -> Call<GetAclResponse> {
-        self.call(Request::GetAcl(GetAclRequest { path: path.into() }), |outcome| answer!(outcome, GetAcl))
+        self.call(requests::get_acl(path))
     }
 
     /// Replaces a znode's ACL, if its ACL has this version (`Stat::aversion`); -1 means any. Fires no watch.
     /// Refused with `NO_NODE`, `NO_AUTH`, `BAD_VERSION` or `INVALID_ACL`.
     pub fn set_acl(&self, path: impl Into<Ustring>, acl: Vector<Acl>, version: i32) -> Call<Stat> {
-        let request = Request::SetAcl(SetAclRequest { path: path.into(), acl, version });
-        self.call(request, |outcome| Ok(answer!(outcome, SetAcl)?.stat))
+        self.call(requests::set_acl(path, acl, version))
     }
 
     /// Adds an identity to the session, on the current server and on every later one; of the scheme `digest`,
     /// `auth` is `user:password`. A refusal ends the session, as in the Java client.
     pub fn add_auth(&self, scheme: &str, auth: impl Into<Bytes>) -> Call<()> {
         let info = AuthInfo { scheme: scheme.to_owned(), auth: auth.into() };
-        let submit = |inner: &mut Inner| inner.add_auth(info, NO_LATER);
+        let submit = |hub: &mut Hub| hub.add_auth(info, NO_LATER);
         Call::begin(self.shared(), self.root(), |outcome| outcome.map(drop), submit)
     }
 
     /// The identities that the connection has (opcode `whoAmI`, since 3.7).
     pub fn who_am_i(&self) -> Call<Vector<ClientInfo>> {
-        self.call(Request::WhoAmI, |outcome| Ok(answer!(outcome, WhoAmI)?.client_info))
+        self.call(requests::who_am_i())
     }
 
     /// The paths of this session's ephemeral znodes that begin with `prefix` (opcode `getEphemerals`, since 3.6);
     /// `/` means all below the chroot. The prefix is one of text, not of components.
     pub fn get_ephemerals(&self, prefix: impl Into<Ustring>) -> Call<Vector<Ustring>> {
-        let request = Request::GetEphemerals(GetEphemeralsRequest { prefix_path: prefix.into() });
-        self.call(request, |outcome| Ok(answer!(outcome, GetEphemerals)?.ephemerals))
+        self.call(requests::get_ephemerals(prefix))
     }
 
     /// How many descendants a znode has (opcode `getAllChildrenNumber`, since 3.6). Refused with `NO_NODE`.
     pub fn get_all_children_number(&self, path: impl Into<Ustring>) -> Call<i32> {
-        let request = Request::GetAllChildrenNumber(GetAllChildrenNumberRequest { path: path.into() });
-        self.call(request, |outcome| Ok(answer!(outcome, GetAllChildrenNumber)?.total_number))
+        self.call(requests::get_all_children_number(path))
     }
 }
 
@@ -81,27 +72,19 @@ impl Client {
     /// Sets a watch that stays (opcode `addWatch`, since 3.6): of this znode alone, or of all its descendants too.
     /// The znode need not exist.
     pub fn add_watch(&self, path: impl Into<Ustring>, mode: AddWatchMode) -> StandingCall {
-        self.standing_call(Request::AddWatch(AddWatchRequest { path: path.into(), mode }))
+        self.standing_call(requests::add_watch(path, mode))
     }
 
     /// Whether the server has such a watch of this connection (opcode `checkWatches`, since 3.5). Before 3.9 servers say
     /// yes for a watch of anybody's.
     pub fn check_watches(&self, path: impl Into<Ustring>, watcher_type: WatcherType) -> Call<bool> {
-        let request = Request::CheckWatches(CheckWatchesRequest { path: path.into(), watcher_type });
-        self.call(request, |outcome| match outcome {
-            Err(error) if error.code() == Some(ErrorCode::NO_WATCHER) => Ok(false),
-            outcome => outcome.map(|_| true),
-        })
+        self.call(requests::check_watches(path, watcher_type))
     }
 
     /// Removes all watches of this session on this path that are of this type (opcode `removeWatches`, since 3.5);
     /// each of them ends. Returns whether the server had any.
     pub fn remove_watches(&self, path: impl Into<Ustring>, watcher_type: WatcherType) -> Call<bool> {
-        let request = Request::RemoveWatches(RemoveWatchesRequest { path: path.into(), watcher_type });
-        self.call(request, |outcome| match outcome {
-            Err(error) if error.code() == Some(ErrorCode::NO_WATCHER) => Ok(false),
-            outcome => outcome.map(|_| true),
-        })
+        self.call(requests::remove_watches(path, watcher_type))
     }
 }
 
@@ -109,8 +92,7 @@ impl Client {
 impl Client {
     /// The ensemble's configuration, as text in `data`, and its `Stat` (the znode `/zookeeper/config`).
     pub fn get_config(&self) -> Call<GetDataResponse> {
-        let request = GetDataRequest { path: Ustring::from_static(CONFIG), watch: false };
-        self.call(Request::GetData(request), |outcome| answer!(outcome, GetData))
+        self.call(requests::get_config())
     }
 
     /// Changes the ensemble's membership step by step (opcode `reconfig`, since 3.5): `joining` are lines such as
@@ -120,26 +102,12 @@ impl Client {
     /// Refused with `RECONFIG_DISABLED`, `NO_AUTH`, `BAD_VERSION`, `NEW_CONFIG_NO_QUORUM`,
     /// `RECONFIG_IN_PROGRESS`, or `UNIMPLEMENTED` by a standalone server.
     pub fn reconfig(&self, joining: &str, leaving: &str, config_version: i64) -> Call<GetDataResponse> {
-        let text = |text: &str| if text.is_empty() { Ustring::NULL } else { text.into() };
-        self.request_reconfig(text(joining), text(leaving), Ustring::NULL, config_version)
+        self.call(requests::reconfig(joining, leaving, config_version))
     }
 
     /// Replaces the ensemble's membership: `members` has a line for each server. Otherwise as
     /// [`reconfig`](Self::reconfig).
     pub fn reconfig_to(&self, members: &str, config_version: i64) -> Call<GetDataResponse> {
-        self.request_reconfig(Ustring::NULL, Ustring::NULL, members.into(), config_version)
-    }
-
-    fn request_reconfig(
-        &self,
-        joining_servers: Ustring,
-        leaving_servers: Ustring,
-        new_members: Ustring,
-        cur_config_id: i64,
-    ) -> Call<GetDataResponse> {
-        let request = ReconfigRequest { joining_servers, leaving_servers, new_members, cur_config_id };
-        self.call(Request::Reconfig(request), |outcome| answer!(outcome, Reconfig))
+        self.call(requests::reconfig_to(members, config_version))
     }
 }
-
-const CONFIG: &str = "/zookeeper/config";

@@ -1,18 +1,15 @@
 use core::{
-    future::Future,
+    future::{Future, poll_fn},
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    time::timeout,
-};
+use tokio::{io::ReadBuf, time::timeout};
 use zk_proto::ServerAddr;
 use zk_session::ProbeId;
 
-use crate::dial::dial;
+use crate::{dial::dial, transport::Security};
 
 /// A question to a server, on a connection of its own: is it read-write?
 pub(crate) struct Probe {
@@ -21,8 +18,10 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
-    pub(crate) fn new(id: ProbeId, server: ServerAddr) -> Self {
-        let answer = async move { timeout(LIMIT, ask(server)).await.unwrap_or_default().unwrap_or_default() };
+    pub(crate) fn new(id: ProbeId, server: ServerAddr, security: Security) -> Self {
+        let answer = async move {
+            timeout(LIMIT, ask(server, security)).await.unwrap_or_default().unwrap_or_default()
+        };
         Self { id, answer: Box::pin(answer) }
     }
 
@@ -32,14 +31,29 @@ impl Probe {
 }
 
 /// Says the four-letter word `isro`, and reads the answer: `rw`, `ro`, `null`, or a sentence why there is none.
-async fn ask(server: ServerAddr) -> Option<bool> {
-    let mut stream = dial(server).await.ok()?;
-    stream.write_all(b"isro").await.ok()?;
-    let mut answer = Vec::new();
-    stream.take(LONGEST).read_to_end(&mut answer).await.ok()?;
-    Some(answer == b"rw")
+async fn ask(server: ServerAddr, security: Security) -> Option<bool> {
+    let stream = dial(server.clone()).await.ok()?;
+    let mut transport = match security.secure(&server, stream) {
+        Ok(transport) => transport,
+        Err(securing) => securing.await.ok()?,
+    };
+    let sent = poll_fn(|context| transport.poll_write(b"isro", context)).await.ok()?;
+    let mut bytes = [0; LONGEST];
+    let mut answer = ReadBuf::new(&mut bytes);
+    loop {
+        let before = answer.filled().len();
+        let read = poll_fn(|context| {
+            // What waits leaves meanwhile.
+            transport.write_rest(context)?;
+            transport.poll_read(&mut answer, context)
+        });
+        read.await.ok()?;
+        if answer.filled().len() == before {
+            return (sent == 4).then(|| answer.filled() == b"rw");
+        }
+    }
 }
 
 const LIMIT: Duration = Duration::from_secs(1);
 /// No answer that says `rw` is longer.
-const LONGEST: u64 = 16;
+const LONGEST: usize = 16;

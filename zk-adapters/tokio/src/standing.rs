@@ -2,38 +2,14 @@ use core::{
     fmt,
     future::{Future, poll_fn},
     pin::Pin,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
 };
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use zk_proto::{ErrorResponse, Zxid};
-use zk_session::{Chroot, RequestId, WatchEvent};
+use zk_proto::ErrorResponse;
+use zk_session::{Chroot, RequestId};
 
-use crate::{Call, Error, WatchEnded, shared::Shared};
-
-/// What a standing watch tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StandingEvent {
-    /// Something happened.
-    Event(WatchEvent),
-    /// The connection was lost, and the watch is armed again. Servers don't replay what happened in between: who
-    /// mirrors state reads it again.
-    Gap {
-        /// What happened up to this transaction was told.
-        from: Zxid,
-        /// What happens after this transaction will be told.
-        to: Zxid,
-    },
-    /// So much was left out here, because too much was unread: as good as a gap.
-    Skipped {
-        /// How many events.
-        count: u64,
-    },
-}
+use crate::{Call, Error, StandingEvent, WatchEnded, shared::Shared};
 
 /// A persistent or persistent recursive watch: it tells all that happens until it is dropped.
 #[must_use = "a watch is removed when it is dropped"]
@@ -44,7 +20,7 @@ pub struct StandingWatch {
 }
 
 impl StandingWatch {
-    /// Waits for the next thing that it tells. Up to 1,024 wait unread; then some are left out, and it says so.
+    /// Waits for the next thing that it tells. Up to 4,096 wait unread; then some are left out, and it says so.
     ///
     /// Cancel safe: nothing is lost if the returned future is dropped.
     ///
@@ -61,7 +37,12 @@ impl StandingWatch {
     ///
     /// As [`next`](Self::next).
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<StandingEvent, WatchEnded>> {
-        let mut told = ready!(self.shared.lock().standing.poll(self.request, context));
+        let mut hub = self.shared.lock();
+        let Some(mut told) = hub.standing.take(self.request) else {
+            hub.standing.wait(self.request, context.waker());
+            return Poll::Pending;
+        };
+        drop(hub);
         if let Ok(StandingEvent::Event(event)) = &mut told {
             event.path = self.chroot.client_path(&event.path);
         }
@@ -77,7 +58,7 @@ impl StandingWatch {
 impl Drop for StandingWatch {
     fn drop(&mut self) {
         if self.shared.lock().standing.forget(self.request) {
-            self.shared.command(|inner, now| inner.session.remove_watch(self.request, now));
+            self.shared.command(|hub, now| hub.session.remove_watch(self.request, now));
         }
     }
 }
@@ -117,86 +98,3 @@ impl Future for StandingCall {
         Poll::Ready(Ok(self.watch.take().expect("an answered request was accepted, and is polled no more")))
     }
 }
-
-/// The standing watches that somebody holds.
-#[derive(Debug, Default)]
-pub(crate) struct Standing {
-    held: BTreeMap<RequestId, Held>,
-}
-
-#[derive(Debug, Default)]
-struct Held {
-    unread: VecDeque<StandingEvent>,
-    end: Option<WatchEnded>,
-    waker: Option<Waker>,
-}
-
-impl Standing {
-    pub(crate) fn hold(&mut self, request: RequestId) {
-        self.held.insert(request, Held::default());
-    }
-
-    /// The request failed: it has set no watch.
-    pub(crate) fn refused(&mut self, request: RequestId) {
-        self.held.remove(&request);
-    }
-
-    pub(crate) fn tell(&mut self, event: &WatchEvent) -> Option<Waker> {
-        self.held.get_mut(&event.request)?.push(StandingEvent::Event(event.clone()))
-    }
-
-    pub(crate) fn has(&self, request: RequestId) -> bool {
-        self.held.contains_key(&request)
-    }
-
-    pub(crate) fn tell_gap(&mut self, from: Zxid, to: Zxid) -> Vec<Waker> {
-        let held = self.held.values_mut();
-        held.filter_map(|held| held.push(StandingEvent::Gap { from, to })).collect()
-    }
-
-    pub(crate) fn end(&mut self, request: RequestId, reason: WatchEnded) -> Option<Waker> {
-        let held = self.held.get_mut(&request)?;
-        held.end.get_or_insert(reason);
-        held.waker.take()
-    }
-
-    pub(crate) fn end_all(&mut self, reason: WatchEnded) -> Vec<Waker> {
-        let requests: Vec<_> = self.held.keys().copied().collect();
-        requests.into_iter().filter_map(|request| self.end(request, reason)).collect()
-    }
-
-    fn poll(&mut self, request: RequestId, context: &Context<'_>) -> Poll<Result<StandingEvent, WatchEnded>> {
-        let held = self.held.get_mut(&request).expect("a watch is forgotten only when its handle is dropped");
-        if let Some(event) = held.unread.pop_front() {
-            return Poll::Ready(Ok(event));
-        }
-        if let Some(end) = held.end {
-            return Poll::Ready(Err(end));
-        }
-        held.waker = Some(context.waker().clone());
-        Poll::Pending
-    }
-
-    /// Forgets a watch; tells whether the session still has it.
-    fn forget(&mut self, request: RequestId) -> bool {
-        self.held.remove(&request).is_some_and(|held| held.end.is_none())
-    }
-}
-
-impl Held {
-    /// Adds what is told, or counts it as left out if too much is unread.
-    fn push(&mut self, event: StandingEvent) -> Option<Waker> {
-        if self.unread.len() < MOST_UNREAD {
-            self.unread.push_back(event);
-        } else if let Some(StandingEvent::Skipped { count }) = self.unread.back_mut() {
-            *count += 1;
-        } else {
-            // The last one makes room for the word that it, too, is left out.
-            self.unread.pop_back();
-            self.unread.push_back(StandingEvent::Skipped { count: 2 });
-        }
-        self.waker.take()
-    }
-}
-
-const MOST_UNREAD: usize = 1024;

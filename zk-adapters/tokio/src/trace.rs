@@ -13,36 +13,21 @@ pub(crate) fn spawn(driver: Driver) {
     tokio::spawn(driver);
 }
 
-/// What has happened to the session, to be told when its lock is released.
-#[derive(Debug, Default)]
-pub(crate) struct Told {
-    #[cfg(feature = "tracing")]
-    events: Vec<SessionEvent>,
-}
-
+/// Tells what has happened to the session.
 #[cfg(feature = "tracing")]
-impl Told {
-    pub(crate) fn note(&mut self, event: &SessionEvent) {
-        self.events.push(event.clone());
-    }
-
-    #[expect(clippy::wildcard_enum_match_arm, reason = "all else is a warning")]
-    pub(crate) fn tell(&mut self) {
-        for event in self.events.drain(..) {
-            match event {
-                SessionEvent::Connecting { .. } | SessionEvent::Ready => tracing::debug!(?event),
-                SessionEvent::Connected { .. } | SessionEvent::Closed { .. } => tracing::info!(?event),
-                SessionEvent::Expired { .. } | SessionEvent::AuthFailed { .. } => tracing::error!(?event),
-                _ => tracing::warn!(?event),
-            }
+#[expect(clippy::wildcard_enum_match_arm, reason = "all else is a warning")]
+pub(crate) fn tell(events: &mut Vec<SessionEvent>) {
+    for event in events.drain(..) {
+        match event {
+            SessionEvent::Connecting { .. } | SessionEvent::Ready => tracing::debug!(?event),
+            SessionEvent::Connected { .. } | SessionEvent::Closed { .. } => tracing::info!(?event),
+            SessionEvent::Expired { .. } | SessionEvent::AuthFailed { .. } => tracing::error!(?event),
+            _ => tracing::warn!(?event),
         }
     }
 }
 
 #[cfg(not(feature = "tracing"))]
-#[expect(clippy::unused_self, reason = "there is something to tell only with the feature")]
-impl Told {
-    pub(crate) fn note(&mut self, _: &SessionEvent) {}
-
-    pub(crate) fn tell(&mut self) {}
+pub(crate) fn tell(events: &mut Vec<SessionEvent>) {
+    events.clear();
 }

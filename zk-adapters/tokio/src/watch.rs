@@ -2,9 +2,9 @@ use core::{
     fmt,
     future::{Future, poll_fn},
     pin::Pin,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use zk_session::{Chroot, RequestId, WatchEvent};
 
@@ -45,7 +45,12 @@ impl Watch {
         if let Some(outcome) = &self.outcome {
             return Poll::Ready(outcome.clone());
         }
-        let mut outcome = ready!(self.shared.lock().watches.poll(self.request, context));
+        let mut hub = self.shared.lock();
+        let Some(mut outcome) = hub.watches.take(self.request) else {
+            hub.watches.wait(self.request, context.waker());
+            return Poll::Pending;
+        };
+        drop(hub);
         if let Ok(event) = &mut outcome {
             event.path = self.chroot.client_path(&event.path);
         }
@@ -64,7 +69,7 @@ impl Drop for Watch {
         if self.outcome.is_some() || !self.shared.lock().watches.forget(self.request) {
             return;
         }
-        self.shared.command(|inner, now| inner.session.remove_watch(self.request, now));
+        self.shared.command(|hub, now| hub.session.remove_watch(self.request, now));
     }
 }
 
@@ -107,75 +112,5 @@ impl<T> Future for WatchCall<T> {
         let answer = ready!(Pin::new(&mut self.call).poll(context))?;
         let watch = self.watch.take().expect("an answered request was accepted, and is polled no more");
         Poll::Ready(Ok((answer, watch)))
-    }
-}
-
-/// The watches that somebody holds.
-#[derive(Debug, Default)]
-pub(crate) struct Watches {
-    held: BTreeMap<RequestId, Held>,
-}
-
-#[derive(Debug)]
-struct Held {
-    /// It is set even if there is no such znode: its creation is what is waited for.
-    on_missing: bool,
-    waker: Option<Waker>,
-    outcome: Option<Result<WatchEvent, WatchEnded>>,
-}
-
-impl Watches {
-    pub(crate) fn hold(&mut self, request: RequestId, on_missing: bool) {
-        self.held.insert(request, Held { on_missing, waker: None, outcome: None });
-    }
-
-    /// The request failed: it has set no watch, but where a missing znode may be watched.
-    pub(crate) fn refused(&mut self, request: RequestId, is_missing: bool) {
-        let is_set = self.held.get(&request).is_some_and(|held| is_missing && held.on_missing);
-        if !is_set {
-            self.held.remove(&request);
-        }
-    }
-
-    pub(crate) fn tell(&mut self, event: WatchEvent) -> Option<Waker> {
-        self.settle(event.request, Ok(event))
-    }
-
-    pub(crate) fn end(&mut self, request: RequestId, reason: WatchEnded) -> Option<Waker> {
-        self.settle(request, Err(reason))
-    }
-
-    pub(crate) fn end_all(&mut self) -> Vec<Waker> {
-        let open = self.held.values_mut().filter(|held| held.outcome.is_none());
-        open.filter_map(|held| {
-            held.outcome = Some(Err(WatchEnded::DriverGone));
-            held.waker.take()
-        })
-        .collect()
-    }
-
-    fn settle(&mut self, request: RequestId, outcome: Result<WatchEvent, WatchEnded>) -> Option<Waker> {
-        let held = self.held.get_mut(&request)?;
-        held.outcome.get_or_insert(outcome);
-        held.waker.take()
-    }
-
-    fn poll(&mut self, request: RequestId, context: &Context<'_>) -> Poll<Result<WatchEvent, WatchEnded>> {
-        let held = self.held.get_mut(&request).expect("a watch is forgotten only when its handle is dropped");
-        match held.outcome.take() {
-            Some(outcome) => {
-                self.held.remove(&request);
-                Poll::Ready(outcome)
-            }
-            None => {
-                held.waker = Some(context.waker().clone());
-                Poll::Pending
-            }
-        }
-    }
-
-    /// Forgets a watch; tells whether the session still has it.
-    fn forget(&mut self, request: RequestId) -> bool {
-        self.held.remove(&request).is_some_and(|held| held.outcome.is_none())
     }
 }

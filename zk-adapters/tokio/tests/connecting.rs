@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use zk_harness::{BlackHole, DeadPort};
 use zk_session::ServerOrder;
 use zk_tokio::{
-    AttemptCause, Client, ConnectError, CreateMode, DialError, OPEN_ACL_UNSAFE, ServerAddr, SessionEnd,
-    SessionEvent,
+    AttemptCause, Client, ConnectError, CreateMode, DialError, DisconnectReason, OPEN_ACL_UNSAFE, ServerAddr,
+    SessionEnd, SessionEvent,
 };
 
 #[tokio::test]
@@ -141,6 +141,28 @@ async fn new_servers_are_used_from_the_next_connection_on() {
     assert!(matches!(client.ended().patient().await, SessionEnd::Expired { .. }));
     let error = client.update_servers(&new.connect_string()).unwrap_err();
     assert!(matches!(error, ConnectError::Refused(_)), "{error:?}");
+}
+
+/// A server that has seen less than the session closes the connection without a word: that is no verdict on the session.
+#[tokio::test]
+async fn a_server_that_lags_behind_the_session_is_told_of_and_left_alone() {
+    let (ahead, behind) = (standalone(), standalone());
+    let connector = connector(&ahead.connect_string()).session_timeout(Duration::from_secs(30));
+    let (client, mut events) = connector.connect_limit(PATIENCE).connect().patient().await.unwrap();
+    let session_id = client.session_id();
+    for version in 0..20 {
+        client.set_data("/", "x", version).patient().await.unwrap();
+    }
+    client.update_servers(&behind.connect_string()).unwrap();
+    let is_told = |event: &SessionEvent| {
+        let reason = DisconnectReason::ClosedBeforeResponse;
+        matches!(event, SessionEvent::AllServersFailed { last_reason, .. } if *last_reason == reason)
+    };
+    event(&mut events, is_told).await;
+    client.update_servers(&ahead.connect_string()).unwrap();
+    event(&mut events, |event| matches!(event, SessionEvent::Ready)).await;
+    assert_eq!(client.session_id(), session_id);
+    assert_eq!(client.get_data("/").patient().await.unwrap().stat.version, 20);
 }
 
 #[tokio::test]

@@ -13,7 +13,8 @@ use tokio::{
 };
 use zk_session::ServerOrder;
 use zk_tokio::{
-    AttemptCause, Client, Delivery, DisconnectReason, Error, Failure, SessionEvent, SessionEvents,
+    AttemptCause, Client, Delivery, DisconnectReason, Error, ErrorCode, Failure, SessionEvent, SessionEvents,
+    WatchEnded,
 };
 
 /// What a [`Meddler`] has seen of one connection when it is its turn to answer.
@@ -221,6 +222,26 @@ async fn a_request_that_is_never_answered_ends_by_its_deadline_and_the_next_answ
     assert!(matches!(reason, DisconnectReason::UnexpectedReply { .. }), "{reason:?}");
     let root = client.get_data("/").patient().await.unwrap();
     assert_eq!(root.data.as_deref(), Some(&b"x"[..]), "it was applied");
+}
+
+#[tokio::test]
+async fn watches_that_a_server_refuses_to_arm_again_end_and_say_so() {
+    const REFUSAL: i32 = -5;
+    let server = standalone();
+    let connector = connector(&server.connect_string()).connect_limit(PATIENCE);
+    let (client, mut events) = connector.connect().patient().await.unwrap();
+    event(&mut events, |event| matches!(event, SessionEvent::Ready)).await;
+    let (_, mut watch) = client.exists_and_watch("/a").patient().await.unwrap();
+    let meddler = Meddler::start(server.address(0), |seen| {
+        let mut refusal = reply(xid(&seen.request), 0, b"");
+        refusal[16..20].copy_from_slice(&REFUSAL.to_be_bytes());
+        Then::Say(refusal)
+    });
+    client.update_servers(&meddler.await.address.to_string()).unwrap();
+    assert_eq!(watch.changed().patient().await, Err(WatchEnded::RearmFailed(ErrorCode(REFUSAL))));
+    event(&mut events, |event| matches!(event, SessionEvent::Ready)).await;
+    client.get_data("/").patient().await.unwrap();
+    assert_eq!(client.stats().watches, 0);
 }
 
 #[tokio::test]

@@ -6,10 +6,11 @@ mod story;
 
 use core::time::Duration;
 
-use story::{PATIENCE, Patient, connect, connector, event, make_familiar, standalone};
+use story::{PATIENCE, Patient, connect, connector, event, make_familiar, server_has, standalone};
 use zk_harness::{Ensemble, Options};
 use zk_tokio::{
-    Client, CreateMode, Delivery, Error, Failure, OPEN_ACL_UNSAFE, Retry, SessionEvent, SubmitError,
+    Client, CreateMode, Delivery, Error, ErrorCode, Failure, OPEN_ACL_UNSAFE, Retry, SessionEvent,
+    SubmitError,
 };
 
 async fn create(client: &Client, path: &str, len: usize) {
@@ -50,6 +51,37 @@ async fn a_server_that_reads_no_further_than_its_limit_answers_all_requests_in_t
         assert_eq!(call.patient().await.unwrap().version, version);
     }
     assert_eq!(client.stats().connections, before);
+}
+
+/// Since 3.7 a server can be told to refuse what has waited for too long.
+#[tokio::test]
+async fn requests_that_a_busy_server_turns_away_are_refused_and_the_others_are_answered() {
+    if !server_has(3, 7) {
+        return;
+    }
+    let options = Options::new()
+        .jvm_flag("-Dzookeeper.request_throttle_max_requests=1")
+        .jvm_flag("-Dzookeeper.throttled_op_wait_time=1");
+    let server = options.standalone().expect("a ZooKeeper server");
+    let (client, _) = connect(&server.connect_string()).await;
+    let (mut done, mut turned_away) = (0, 0);
+    for _ in 0..10 {
+        let calls: Vec<_> = (0..500).map(|_| client.set_data("/", vec![1; 500], -1)).collect();
+        for call in calls {
+            match call.patient().await {
+                Ok(stat) => {
+                    assert_eq!(stat.version, done + 1, "what is refused isn't applied");
+                    done = stat.version;
+                }
+                Err(error) => {
+                    assert_eq!(error.code(), Some(ErrorCode::THROTTLED_OP));
+                    turned_away += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(client.stats().connections, 1);
+    assert!(done > 0 && turned_away > 0, "{done}, {turned_away}");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Runs many random schedules of faults, each from its own seed, and tells what they came upon.
 //!
-//! `chaos [--seeds N] [--from N] [--steps N] [--threads N] [--least N]`; `chaos --seed N` runs that one alone.
+//! `chaos [--seeds N] [--from N] [--steps N] [--threads N] [--least N]`; `chaos --seed N` runs that one alone, and tells its
+//! story.
 
 use core::{
     sync::atomic::{AtomicU64, Ordering},
@@ -68,7 +69,8 @@ fn work(wanted: &Wanted, next: &AtomicU64, total: &Mutex<Total>) {
         if seed >= wanted.from + wanted.seeds {
             return;
         }
-        let outcome = std::panic::catch_unwind(|| Chaos::seeded(seed).run(wanted.steps));
+        let chaos = || if wanted.seeds == 1 { Chaos::told(seed) } else { Chaos::seeded(seed) };
+        let outcome = std::panic::catch_unwind(|| chaos().run(wanted.steps));
         let mut total = total.lock().expect("no thread panics with it");
         total.seeds += 1;
         match outcome {

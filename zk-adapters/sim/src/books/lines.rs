@@ -127,8 +127,9 @@ impl Lines {
     }
 
     pub(super) fn disconnect(&mut self, id: ConnectionId, reason: DisconnectReason) {
-        assert!(self.is_live(id), "INV-61: {id:?} is dropped, and isn't there");
         let line = self.get_mut(id);
+        // The driver may have reported its end before it polled this.
+        assert!(line.reason.is_none(), "INV-61: {id:?} is dropped twice");
         line.is_live = false;
         line.reason = Some(reason);
     }
@@ -358,6 +359,11 @@ impl Line {
             Begun::Request(id, begun) | Begun::Murky(Some(id), begun) => (begun == start).then_some(id),
             Begun::Nothing | Begun::Murky(None, _) => None,
         }
+    }
+
+    /// Whether a byte of the request was handed out, whatever became of it.
+    pub(super) fn was_handed_out(&self, id: RequestId) -> bool {
+        self.position(id).is_some_and(|position| self.sent[position].start < self.handed_out)
     }
 
     /// Whether a byte of the request can have reached the server; none if that can't be told from outside.

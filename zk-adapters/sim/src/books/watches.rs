@@ -53,10 +53,6 @@ impl LiveWatch {
         }
     }
 
-    pub(crate) fn is_persistent(&self) -> bool {
-        matches!(self.kind, Kind::Persistent | Kind::Recursive)
-    }
-
     /// Whether what has become of the znode should have been told.
     pub(crate) fn must_have_fired(&self, stat: Option<Stat>) -> bool {
         match self.kind {

@@ -13,6 +13,7 @@ use zk_session::{
 
 use crate::{
     chaos::{Chaos, is_open},
+    ensemble::Version,
     input::Input,
 };
 
@@ -92,7 +93,7 @@ impl Chaos {
         }
         let mut request = self.draw_request();
         // A server before 3.6 hangs up at these: a few of them are enough.
-        if self.world.ensemble().options().version < crate::ensemble::Version::V3_6
+        if self.world.ensemble().options().version < Version::V3_6
             && matches!(request, Request::AddWatch(_) | Request::GetEphemerals(_) | Request::RemoveWatches(_))
             && self.rng.u32(0..10) > 0
         {
@@ -103,7 +104,8 @@ impl Chaos {
 
     fn draw_request(&mut self) -> Request {
         let path = *self.rng.choice(&PATHS).expect("a choice");
-        let watch = self.rng.u32(0..3) == 0;
+        let is_old = self.world.ensemble().options().version < Version::V3_9;
+        let watch = self.rng.u32(0..3) == 0 && !(is_old && ["/a/d", "/b"].contains(&path));
         match self.rng.u32(0..34) {
             0..5 => Request::GetData(GetDataRequest { path: path.into(), watch }),
             5..8 => Request::Exists(ExistsRequest { path: path.into(), watch }),
@@ -116,16 +118,30 @@ impl Chaos {
             16..22 => self.create(path),
             22..25 => Request::Delete(DeleteRequest { path: path.into(), version: self.version() }),
             25 => Request::Sync(SyncRequest { path: path.into() }),
-            26..28 => Request::AddWatch(AddWatchRequest {
-                path: path.into(),
-                mode: if watch { AddWatchMode::PERSISTENT } else { AddWatchMode::PERSISTENT_RECURSIVE },
-            }),
+            26..28 => match self.mode(path) {
+                Some(mode) => Request::AddWatch(AddWatchRequest { path: path.into(), mode }),
+                None => Request::GetData(GetDataRequest { path: path.into(), watch: true }),
+            },
             28 => {
-                let watcher_type = WatcherType(self.rng.i32(1..6));
+                // Not all kinds at once: the session itself removes watches so, and it couldn't be told whose it is.
+                let watcher_type = WatcherType(*self.rng.choice(&[1, 2, 4, 5]).expect("a choice"));
                 Request::RemoveWatches(RemoveWatchesRequest { path: path.into(), watcher_type })
             }
             29 => Request::GetEphemerals(GetEphemeralsRequest { prefix_path: path.into() }),
             _ => self.multi(path),
+        }
+    }
+
+    /// Before 3.9 a path has one mode, the last one, whatever a client does: there, some paths are for persistent watches
+    /// and some for one-time ones.
+    fn mode(&mut self, path: &str) -> Option<AddWatchMode> {
+        let is_old = self.world.ensemble().options().version < Version::V3_9;
+        match path {
+            "/a/d" if is_old => Some(AddWatchMode::PERSISTENT),
+            "/b" if is_old => Some(AddWatchMode::PERSISTENT_RECURSIVE),
+            _ if is_old => None,
+            _ if self.rng.bool() => Some(AddWatchMode::PERSISTENT),
+            _ => Some(AddWatchMode::PERSISTENT_RECURSIVE),
         }
     }
 

@@ -251,10 +251,12 @@ impl Chaos {
         }
         let servers = self.world.ensemble().options().servers;
         let server = self.rng.usize(0..servers);
+        let asked = self.world.config_of(client).session_timeout;
+        let time_out = i32::try_from(asked.as_millis()).unwrap_or(i32::MAX);
         let password =
             if fault == Fault::Steal { credentials.password } else { Bytes::from_static(&[7; 16]) };
         let request = ConnectRequest {
-            time_out: 10_000,
+            time_out,
             session_id: credentials.session_id,
             passwd: Some(password),
             read_only: Some(self.rng.bool()),

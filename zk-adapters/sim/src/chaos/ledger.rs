@@ -98,8 +98,9 @@ impl Ledger {
         let seen = self.seen.entry(client).or_default();
         match event {
             Event::Reply(reply) => self.reply(client, reply, world),
-            Event::Connected { epoch, .. } => {
-                seen.may_be_expired = false;
+            Event::Connected { epoch, read_only, .. } => {
+                // A read-only server keeps no session alive.
+                seen.may_be_expired &= *read_only;
                 seen.on_connection = Zxid(0);
                 if *epoch > 1 {
                     seen.zxid = Zxid(0);
@@ -161,10 +162,14 @@ impl Ledger {
             let Some(client) = sessions.iter().find(is_it).filter(|client| is_open(world, **client)) else {
                 continue;
             };
-            let told = self.seen.get(client).is_some_and(|seen| seen.may_be_expired);
+            // A driver that comes late can't have told.
+            let is_late = world.session(*client).poll_timeout().is_some_and(|due| due < world.now());
+            let told = is_late || self.seen.get(client).is_some_and(|seen| seen.may_be_expired);
             assert!(
                 told || may_be_expired_now(world, *client),
-                "INV-29: {client:?} has expired, and thinks itself alive"
+                "INV-29: {client:?} ({:?}) has expired at {:?}, and thinks itself alive",
+                world.session(*client).negotiated_timeout(),
+                world.now(),
             );
         }
     }

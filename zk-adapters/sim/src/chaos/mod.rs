@@ -45,6 +45,15 @@ pub struct Chaos {
 impl Chaos {
     /// The run of a seed.
     pub fn seeded(seed: u64) -> Self {
+        Self::new(seed, false)
+    }
+
+    /// The run of a seed, which tells its story on standard error.
+    pub fn told(seed: u64) -> Self {
+        Self::new(seed, true)
+    }
+
+    fn new(seed: u64, is_told: bool) -> Self {
         let mut rng = Rng::with_seed(seed);
         let options = options(&mut rng);
         let plan = Plan::draw(&mut rng, &options);
@@ -58,15 +67,14 @@ impl Chaos {
             steps: 0,
             rng,
         };
+        if is_told {
+            eprintln!("{:?}\n{:?}", chaos.world.ensemble().options(), chaos.plan);
+            chaos.world.tell();
+        }
         for _ in 0..chaos.rng.usize(1..=3) {
             chaos.open();
         }
         chaos
-    }
-
-    /// Keeps what each session is told.
-    pub fn record(&mut self) {
-        self.world.record();
     }
 
     /// Runs so many steps, heals everything, and checks what must hold in the end.
@@ -117,8 +125,7 @@ impl Chaos {
 
     /// Reads what the sessions have told.
     fn look(&mut self) {
-        for index in 0..self.sessions.len() {
-            let client = self.sessions[index];
+        for client in self.sessions.clone() {
             let events: Vec<Event> = self.world.events(client).collect();
             for event in events {
                 self.coverage.event(&event);
@@ -132,6 +139,7 @@ impl Chaos {
     fn renew_sessions(&mut self) {
         let over = self.sessions.iter().position(|client| self.world.session(*client).state().is_terminal());
         if let Some(over) = over.filter(|_| self.world.clients().count() < MOST_SESSIONS) {
+            self.world.drain(self.sessions[over]);
             self.look();
             self.sessions.swap_remove(over);
             self.applications.swap_remove(over);

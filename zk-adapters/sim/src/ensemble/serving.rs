@@ -64,7 +64,7 @@ impl SimEnsemble {
     /// What a follower hears keeps the session, if the leader hears of it.
     fn touch(&mut self, id: PeerId, session: SessionId) {
         let server = &self.servers[self.peers[&id].server];
-        if self.is_led() && server.role == Role::Serving && !server.is_isolated {
+        if self.leader.is_some() && server.role == Role::Serving && !server.is_isolated {
             self.sessions.touch(session, self.now);
         }
     }

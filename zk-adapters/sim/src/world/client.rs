@@ -35,6 +35,8 @@ pub(super) struct Client {
     /// What the session was told, if it is to be known.
     pub(super) inputs: Option<Vec<(Instant, Input)>>,
     pub(super) config: Config,
+    /// Where its story is told as it happens.
+    pub(super) story: Option<ClientId>,
 }
 
 impl Client {
@@ -49,6 +51,7 @@ impl Client {
             events: VecDeque::new(),
             inputs: None,
             config,
+            story: None,
         }
     }
 
@@ -84,6 +87,9 @@ impl Client {
 
     /// Makes a call of the session, and keeps its actions for later.
     pub(super) fn input(&mut self, input: Input, now: Instant) -> super::Accepted {
+        if let Some(id) = self.story {
+            eprintln!("{now:?} {id:?} <- {input:?} [{:?}]", self.session.stats().watches);
+        }
         self.books.before(&input, &self.session, now);
         let accepted = input.apply(&mut self.session, now);
         self.books.after(&input, &accepted, &self.session, now);
@@ -95,6 +101,9 @@ impl Client {
 
     pub(super) fn poll(&mut self) -> Option<Action> {
         let action = self.session.poll_action()?;
+        if let Some(id) = self.story {
+            eprintln!("    {id:?} -> {action:?}");
+        }
         self.books.action(&action, &self.session);
         Some(action)
     }

@@ -55,6 +55,7 @@ pub struct World {
     clients: Vec<Client>,
     peers: BTreeMap<PeerId, usize>,
     is_recording: bool,
+    is_telling: bool,
 }
 
 /// What a world is made of.
@@ -63,7 +64,14 @@ impl World {
     pub fn new(options: Options) -> Self {
         let now = BEGIN;
         let ensemble = SimEnsemble::new(options, now);
-        Self { now, ensemble, clients: Vec::new(), peers: BTreeMap::new(), is_recording: false }
+        Self {
+            now,
+            ensemble,
+            clients: Vec::new(),
+            peers: BTreeMap::new(),
+            is_recording: false,
+            is_telling: false,
+        }
     }
 
     /// The usual configuration of a session, with all servers of the ensemble in its connection string.
@@ -84,6 +92,7 @@ impl World {
     pub fn open(&mut self, config: Config) -> ClientId {
         let mut client = Client::new(config, self.now);
         client.inputs = self.is_recording.then(Vec::new);
+        client.story = self.is_telling.then_some(ClientId(self.clients.len()));
         self.clients.push(client);
         let id = ClientId(self.clients.len() - 1);
         self.drain(id);
@@ -93,6 +102,12 @@ impl World {
     /// From now on, what each session that is opened is told is kept, see [`World::inputs`].
     pub fn record(&mut self) {
         self.is_recording = true;
+    }
+
+    /// From now on, all that sessions are told and say is printed to standard error as it happens, for sessions opened
+    /// from now on.
+    pub fn tell(&mut self) {
+        self.is_telling = true;
     }
 
     /// What time it is.

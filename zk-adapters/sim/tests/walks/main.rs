@@ -5,7 +5,10 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a check or a server looks for one thing among many")]
 
 mod acts;
+mod captures;
+mod replays;
 mod requests;
+mod scenarios;
 mod server;
 mod world;
 
@@ -44,6 +47,23 @@ fn serve(world: &mut World, most: Duration) {
             return;
         }
     }
+}
+
+/// INV-57: the servers are there again, and the session gets ready, each request answered.
+fn recover(world: &mut World) -> Result<(), String> {
+    let timeout = world.session.negotiated_timeout().max(Duration::from_secs(1));
+    serve(world, timeout * 3);
+    // With less than that between a ping and the silence that it breaks, no session is steady.
+    if world.state().is_terminal() || timeout < Duration::from_secs(2) {
+        return Ok(());
+    }
+    let stats = world.session.stats();
+    let is_well = world.session.is_ready() && stats.accepted == stats.ended;
+    if is_well { Ok(()) } else { Err(format!("{:?}", world.session)) }
+}
+
+fn input_of(request: zk_session::zk_proto::Request) -> Input {
+    Input::Submit(Box::new(request), zk_session::RequestOptions::default())
 }
 
 fn walk(config: Config, acts: &[Act]) -> World {
@@ -93,13 +113,7 @@ proptest! {
     fn a_session_recovers_from_anything((config, acts) in walks()) {
         let mut world = walk(config, &acts);
         heal(&mut world);
-        let timeout = world.session.negotiated_timeout().max(Duration::from_secs(1));
-        serve(&mut world, timeout * 3);
-        // With less than that between a ping and the silence that it breaks, no session is steady.
-        if !world.state().is_terminal() && timeout >= Duration::from_secs(2) {
-            prop_assert!(world.session.is_ready(), "{:?}", world.session);
-            prop_assert_eq!(world.session.stats().accepted, world.session.stats().ended);
-        }
+        prop_assert_eq!(recover(&mut world), Ok(()));
     }
 
     /// INV-75: nobody answers, and it is closed nevertheless.

@@ -8,6 +8,8 @@ use zk_session::{
     Delivery, DisconnectReason, ExpiredReason, Failure, RequestError, SubmitError, WatchEndReason,
 };
 
+use crate::SessionEnd;
+
 /// Why a request didn't get what it asked for.
 ///
 /// "The server said no" and "nobody knows" are never the same value: see [`code`](Self::code) and
@@ -34,8 +36,8 @@ pub enum Error {
     /// The request was not accepted: nothing was sent.
     #[error(transparent)]
     NotSubmitted(#[from] SubmitError),
-    /// The runtime on which the client was connected has shut down, and the client's driver with it.
-    #[error("the client's runtime has shut down")]
+    /// What drives the session is gone: of an asynchronous client, with its runtime.
+    #[error("the client's driver is gone")]
     DriverGone {
         /// Whether a server can have applied the request.
         delivery: Delivery,
@@ -84,8 +86,8 @@ pub enum WatchEnded {
     /// It was removed.
     #[error("the watch was removed")]
     Removed,
-    /// The runtime on which the client was connected has shut down, and the client's driver with it.
-    #[error("the client's runtime has shut down")]
+    /// What drives the session is gone: of an asynchronous client, with its runtime.
+    #[error("the client's driver is gone")]
     DriverGone,
 }
 
@@ -131,9 +133,23 @@ pub enum ConnectError {
     /// Authentication failed.
     #[error("authentication failed")]
     AuthFailed,
-    /// The session was closed, or the runtime shut down, before it was established.
+    /// The operating system refuses a thread.
+    #[error("no thread for the session: {0}")]
+    NoThread(Arc<io::Error>),
+    /// The session was closed, or its driver gone, before it was established.
     #[error("the session was closed before it was established")]
     Closed,
+}
+
+/// What the session's end means for those who wait for its beginning.
+impl From<SessionEnd> for ConnectError {
+    fn from(end: SessionEnd) -> Self {
+        match end {
+            SessionEnd::Expired { reason } => Self::Expired { reason },
+            SessionEnd::AuthFailed => Self::AuthFailed,
+            SessionEnd::Closed { .. } | SessionEnd::DriverGone => Self::Closed,
+        }
+    }
 }
 
 /// Why an attempt at a server failed.
@@ -151,7 +167,7 @@ pub struct AttemptFailure {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AttemptCause {
-    /// No TCP connection was established.
+    /// No connection was established.
     #[error(transparent)]
     Dial(Arc<DialError>),
     /// The TCP connection failed before the session was established.
@@ -160,6 +176,25 @@ pub enum AttemptCause {
     /// The session gave up the attempt.
     #[error(transparent)]
     Session(DisconnectReason),
+}
+
+/// How a transport ended.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "there is no third way")]
+pub enum Lost {
+    /// The server closed it.
+    EndOfStream,
+    /// The operating system's word.
+    Io(Arc<io::Error>),
+}
+
+impl From<Lost> for AttemptCause {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::EndOfStream => Self::Session(DisconnectReason::ClosedBeforeResponse),
+            Lost::Io(error) => Self::Io(error),
+        }
+    }
 }
 
 /// Why no TCP connection was established.
@@ -172,6 +207,10 @@ pub enum DialError {
     /// The server's name has no address.
     #[error("its name has no address")]
     NoAddress,
+    /// The server isn't spoken to by TLS.
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Tls(#[from] crate::TlsError),
     /// A connection was accepted, and reset at once.
     #[error("the connection was reset at once: {0}")]
     Lost(io::Error),
@@ -189,6 +228,13 @@ pub struct AddressError {
     pub address: SocketAddr,
     /// The operating system's word.
     pub error: io::Error,
+}
+
+impl AddressError {
+    /// This address failed with that error.
+    pub fn new(address: SocketAddr, error: io::Error) -> Self {
+        Self { address, error }
+    }
 }
 
 /// Shows a list as the end of a sentence.

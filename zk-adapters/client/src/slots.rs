@@ -1,4 +1,4 @@
-use core::task::{Context, Poll, Waker};
+use core::task::Waker;
 use std::collections::VecDeque;
 
 use zk_proto::Response;
@@ -9,7 +9,7 @@ use crate::Error;
 /// Where the outcomes of requests are put for those who await them: a slab, and a ring that finds a request's place
 /// in it. Neither allocates in a steady state.
 #[derive(Debug, Default)]
-pub(crate) struct Slots {
+pub struct Slots {
     slots: Vec<Slot>,
     free: Vec<SlotId>,
     /// The slot of each request from `first` on that has no outcome yet.
@@ -19,7 +19,7 @@ pub(crate) struct Slots {
 
 /// A place among the slots, held by one `Call`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct SlotId(u32);
+pub struct SlotId(u32);
 
 #[derive(Debug)]
 enum Slot {
@@ -32,7 +32,12 @@ enum Slot {
 
 impl Slots {
     /// Takes a slot for a request. Requests come in the order of their numbers.
-    pub(crate) fn insert(&mut self, request: RequestId) -> SlotId {
+    ///
+    /// # Panics
+    ///
+    /// If four billion requests have no outcome yet; a session bounds its requests far below.
+    #[inline]
+    pub fn insert(&mut self, request: RequestId) -> SlotId {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::Free);
             SlotId(
@@ -50,7 +55,8 @@ impl Slots {
     }
 
     /// Puts the outcome of a request into its slot, and returns who awaits it.
-    pub(crate) fn finish(&mut self, request: RequestId, outcome: Result<Response, Error>) -> Option<Waker> {
+    #[inline]
+    pub fn finish(&mut self, request: RequestId, outcome: Result<Response, Error>) -> Option<Waker> {
         let place = self.place(request);
         let slot = self.pending.get_mut(place)?.take()?;
         while let Some(None) = self.pending.front() {
@@ -66,25 +72,36 @@ impl Slots {
         }
     }
 
-    /// The outcome, once it is there; the slot is free then.
-    pub(crate) fn poll(&mut self, slot: SlotId, context: &Context<'_>) -> Poll<Result<Response, Error>> {
+    /// The outcome, if it is there; the slot is free then.
+    ///
+    /// # Panics
+    ///
+    /// If the slot was given up, or its outcome taken.
+    #[inline]
+    pub fn take(&mut self, slot: SlotId) -> Option<Result<Response, Error>> {
         let place = &mut self.slots[slot.index()];
-        if let Slot::Waiting(waker) = place {
-            match waker {
-                Some(waker) => waker.clone_from(context.waker()),
-                None => *waker = Some(context.waker().clone()),
-            }
-            return Poll::Pending;
+        if let Slot::Waiting(_) = place {
+            return None;
         }
         let Slot::Done(outcome) = core::mem::replace(place, Slot::Free) else {
-            unreachable!("a slot is polled only by the call that holds it");
+            unreachable!("a slot is looked into only by the call that holds it");
         };
         self.free.push(slot);
-        Poll::Ready(outcome)
+        Some(outcome)
+    }
+
+    /// Has this waker woken when the outcome is there, instead of an earlier one.
+    pub fn wait(&mut self, slot: SlotId, waker: &Waker) {
+        if let Slot::Waiting(waiting) = &mut self.slots[slot.index()] {
+            match waiting {
+                Some(waiting) => waiting.clone_from(waker),
+                None => *waiting = Some(waker.clone()),
+            }
+        }
     }
 
     /// Gives up a slot; tells whether its request still has no outcome.
-    pub(crate) fn abandon(&mut self, slot: SlotId) -> bool {
+    pub fn abandon(&mut self, slot: SlotId) -> bool {
         let place = &mut self.slots[slot.index()];
         if let Slot::Waiting(_) = place {
             *place = Slot::Abandoned;
@@ -95,7 +112,7 @@ impl Slots {
     }
 
     /// Gives back the memory of a burst, if nothing is awaited.
-    pub(crate) fn give_back(&mut self) {
+    pub fn give_back(&mut self) {
         if self.free.len() == self.slots.len() && self.slots.len() > KEPT {
             *self = Self::default();
         }
@@ -122,28 +139,28 @@ const KEPT: usize = 64;
 
 #[cfg(test)]
 mod tests {
-    use core::task::Waker;
-
     use super::*;
 
     fn id(number: u64) -> RequestId {
         RequestId::from_number(number)
     }
 
-    fn poll(slots: &mut Slots, slot: SlotId) -> Poll<Result<Response, Error>> {
-        slots.poll(slot, &Context::from_waker(Waker::noop()))
+    /// Takes the outcome, or waits for it.
+    fn poll(slots: &mut Slots, slot: SlotId) -> Option<Result<Response, Error>> {
+        slots.wait(slot, Waker::noop());
+        slots.take(slot)
     }
 
     #[test]
     fn outcomes_in_any_order_reach_their_own_slots() {
         let mut slots = Slots::default();
         let held: Vec<_> = (1..=3).map(|number| slots.insert(id(number))).collect();
-        assert!(poll(&mut slots, held[1]).is_pending());
+        assert!(poll(&mut slots, held[1]).is_none());
         assert!(slots.finish(id(2), Ok(Response::Empty)).is_some());
         assert!(slots.finish(id(1), Err(Error::DriverGone { delivery: NOT_SENT })).is_none());
-        assert!(matches!(poll(&mut slots, held[1]), Poll::Ready(Ok(Response::Empty))));
-        assert!(matches!(poll(&mut slots, held[0]), Poll::Ready(Err(Error::DriverGone { .. }))));
-        assert!(poll(&mut slots, held[2]).is_pending());
+        assert!(matches!(poll(&mut slots, held[1]), Some(Ok(Response::Empty))));
+        assert!(matches!(poll(&mut slots, held[0]), Some(Err(Error::DriverGone { .. }))));
+        assert!(poll(&mut slots, held[2]).is_none());
     }
 
     #[test]
@@ -165,7 +182,7 @@ mod tests {
         for number in 2..1000 {
             let slot = slots.insert(id(number));
             slots.finish(id(number), Ok(Response::Empty));
-            assert!(poll(&mut slots, slot).is_ready());
+            assert!(poll(&mut slots, slot).is_some());
         }
         assert_eq!(slots.slots.len(), 2);
         assert!(slots.pending.is_empty());
@@ -182,13 +199,13 @@ mod tests {
         slots.give_back();
         assert_eq!(slots.slots.len(), 1000);
         for slot in held {
-            assert!(poll(&mut slots, slot).is_ready());
+            assert!(poll(&mut slots, slot).is_some());
         }
         slots.give_back();
         assert_eq!(slots.slots.capacity(), 0);
         let slot = slots.insert(id(1001));
         slots.finish(id(1001), Ok(Response::Empty));
-        assert!(poll(&mut slots, slot).is_ready());
+        assert!(poll(&mut slots, slot).is_some());
     }
 
     const NOT_SENT: zk_session::Delivery = zk_session::Delivery::NotSent;

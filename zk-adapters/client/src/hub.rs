@@ -1,0 +1,290 @@
+use core::{net::SocketAddr, task::Waker};
+use std::{collections::BTreeMap, sync::Arc};
+
+use zk_proto::{ErrorCode, Request, ServerAddr};
+use zk_session::{
+    Action, AuthInfo, ConnectionId, Delivery, DisconnectReason, Event, Instant, Reply, RequestId,
+    RequestOptions, Session, WatchEvent,
+};
+
+use crate::{
+    AttemptCause, AttemptFailure, DialError, Error, EventQueue, Lost, SessionEnd, SessionEvent, SlotId,
+    Slots, Standing, WatchEnded, Watches,
+};
+
+/// A session, and the books that lead what comes out of it to those who wait for it.
+///
+/// It does no I/O and wakes nobody: an adapter keeps it behind its lock, moves the session's bytes, hands it the
+/// session's events, and wakes those in [`Wakeups`] once the lock is released.
+#[derive(Debug)]
+pub struct Hub {
+    /// The session.
+    pub session: Session,
+    /// Who waits for which request's outcome.
+    pub slots: Slots,
+    /// Who waits for which one-time watch.
+    pub watches: Watches,
+    /// Who waits for which standing watch.
+    pub standing: Standing,
+    /// What happened to the session, and isn't read yet.
+    pub events: EventQueue,
+    /// Wakes the driver; there only while it sleeps.
+    pub driver: Option<Waker>,
+    /// The server that is connected to, or being tried.
+    pub server: Option<ServerAddr>,
+    /// Requests have flowed.
+    pub is_established: bool,
+    /// A TLS handshake is under way on the connection.
+    pub is_securing: bool,
+    /// How the session ended, once it has.
+    pub end: Option<SessionEnd>,
+    /// Which of the server's addresses, while there is a transport.
+    pub(crate) address: Option<SocketAddr>,
+    /// The server has accepted the session on the latest connection.
+    is_accepted: bool,
+    failures: BTreeMap<ServerAddr, AttemptCause>,
+}
+
+/// What is to be done once the lock is released.
+#[derive(Debug, Default)]
+pub struct Wakeups {
+    /// Whom to wake.
+    pub wakers: Vec<Waker>,
+    /// The session became ready, or ended.
+    pub milestone: bool,
+    /// What happened to the session, for a log.
+    pub events: Vec<SessionEvent>,
+}
+
+/// A moment before any that the session has been told: for it, the latest one.
+pub const NO_LATER: Instant = Instant::ZERO;
+
+impl Hub {
+    /// A hub for a session that has just been made.
+    pub fn new(session: Session) -> Self {
+        Self {
+            session,
+            slots: Slots::default(),
+            watches: Watches::default(),
+            standing: Standing::default(),
+            events: EventQueue::default(),
+            driver: None,
+            server: None,
+            address: None,
+            is_accepted: false,
+            is_securing: false,
+            is_established: false,
+            end: None,
+            failures: BTreeMap::new(),
+        }
+    }
+
+    /// Submits a request, and takes a slot for its outcome.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotSubmitted`] or [`Error::DriverGone`].
+    #[inline]
+    pub fn submit(
+        &mut self,
+        request: Request,
+        options: RequestOptions,
+        now: Instant,
+    ) -> Result<(RequestId, SlotId), Error> {
+        if self.end == Some(SessionEnd::DriverGone) {
+            return Err(Error::DriverGone { delivery: Delivery::NotSent });
+        }
+        let request = self.session.submit(request, options, now)?;
+        Ok((request, self.slots.insert(request)))
+    }
+
+    /// Adds an identity, and takes a slot for the outcome.
+    ///
+    /// # Errors
+    ///
+    /// As [`submit`](Self::submit).
+    pub fn add_auth(&mut self, info: AuthInfo, now: Instant) -> Result<(RequestId, SlotId), Error> {
+        if self.end == Some(SessionEnd::DriverGone) {
+            return Err(Error::DriverGone { delivery: Delivery::NotSent });
+        }
+        let request = self.session.add_auth(info, now)?;
+        Ok((request, self.slots.insert(request)))
+    }
+
+    /// Takes up one event of the session.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all others are the session's own")]
+    pub fn dispatch(&mut self, event: Event, wakeups: &mut Wakeups) {
+        match event {
+            Event::Reply(reply) => self.dispatch_reply(reply, wakeups),
+            Event::Watch(event) => self.dispatch_watch_event(event, wakeups),
+            Event::WatchEnded { request, reason, .. } => {
+                wakeups.add(self.watches.end(request, reason.into()));
+                wakeups.add(self.standing.end(request, reason.into()));
+            }
+            other => {
+                self.take_note(&other, wakeups);
+                if let Some(event) = SessionEvent::new(other, self) {
+                    self.push_event(event, wakeups);
+                }
+            }
+        }
+    }
+
+    fn dispatch_reply(&mut self, Reply { request, result, .. }: Reply, wakeups: &mut Wakeups) {
+        let outcome = result.map_err(Error::from);
+        if let Err(error) = &outcome {
+            self.watches.refused(request, error.code() == Some(ErrorCode::NO_NODE));
+            self.standing.refused(request);
+        }
+        wakeups.add(self.slots.finish(request, outcome));
+    }
+
+    fn dispatch_watch_event(&mut self, event: WatchEvent, wakeups: &mut Wakeups) {
+        if self.standing.has(event.request) {
+            return wakeups.add(self.standing.tell(&event));
+        }
+        if !event.last {
+            // A one-time watch is over with whatever it tells, be it an event that only a newer server knows.
+            self.session.remove_watch(event.request, NO_LATER);
+        }
+        wakeups.add(self.watches.tell(event));
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only milestones are noted")]
+    fn take_note(&mut self, event: &Event, wakeups: &mut Wakeups) {
+        let end = match *event {
+            Event::WatchesRestored { from, to } => {
+                wakeups.wakers.extend(self.standing.tell_gap(from, to));
+                return;
+            }
+            Event::Ready => {
+                self.is_established = true;
+                self.failures.clear();
+                wakeups.milestone = true;
+                return;
+            }
+            Event::Connected { .. } => {
+                self.is_accepted = true;
+                return;
+            }
+            Event::Expired { reason, .. } => SessionEnd::Expired { reason },
+            Event::AuthFailed { .. } => SessionEnd::AuthFailed,
+            Event::Closed { confirmed } => SessionEnd::Closed { confirmed },
+            _ => return,
+        };
+        self.end(end, wakeups);
+    }
+
+    fn push_event(&mut self, event: SessionEvent, wakeups: &mut Wakeups) {
+        wakeups.events.push(event.clone());
+        wakeups.add(self.events.push(event));
+    }
+
+    fn end(&mut self, end: SessionEnd, wakeups: &mut Wakeups) {
+        self.end.get_or_insert(end);
+        self.server = None;
+        self.address = None;
+        wakeups.milestone = true;
+        wakeups.add(self.events.end());
+    }
+
+    /// A transport is there.
+    pub fn opened(&mut self, connection: ConnectionId, address: SocketAddr, now: Instant) {
+        self.address = Some(address);
+        self.is_securing = false;
+        self.session.handle_connected(connection, now);
+    }
+
+    /// No transport could be had.
+    pub fn dial_failed(
+        &mut self,
+        connection: ConnectionId,
+        error: DialError,
+        now: Instant,
+        wakeups: &mut Wakeups,
+    ) {
+        self.attempt_failed(AttemptCause::Dial(Arc::new(error)), wakeups);
+        self.session.handle_disconnected(connection, now);
+    }
+
+    /// The transport has ended.
+    pub fn lost(&mut self, connection: ConnectionId, lost: Lost, now: Instant, wakeups: &mut Wakeups) {
+        if !self.is_accepted {
+            self.attempt_failed(lost.into(), wakeups);
+        }
+        self.session.handle_disconnected(connection, now);
+    }
+
+    /// The session wants to be connected to a server.
+    pub fn attempt_begun(&mut self, server: &ServerAddr, wakeups: &mut Wakeups) {
+        self.server = Some(server.clone());
+        self.address = None;
+        self.is_accepted = false;
+        self.is_securing = false;
+        self.push_event(SessionEvent::Connecting { server: server.clone() }, wakeups);
+    }
+
+    /// Notes that the session gave up its connection: an attempt that failed, unless it had been accepted on it.
+    pub fn attempt_dropped(&mut self, reason: DisconnectReason, wakeups: &mut Wakeups) {
+        if self.is_accepted {
+            return;
+        }
+        #[cfg(feature = "tls")]
+        if self.is_securing && reason == DisconnectReason::ConnectTimeout {
+            let stalled = DialError::from(crate::TlsError::Stalled);
+            return self.attempt_failed(AttemptCause::Dial(Arc::new(stalled)), wakeups);
+        }
+        self.attempt_failed(AttemptCause::Session(reason), wakeups);
+    }
+
+    fn attempt_failed(&mut self, cause: AttemptCause, wakeups: &mut Wakeups) {
+        let Some(server) = self.server.clone() else { return };
+        self.failures.insert(server.clone(), cause.clone());
+        self.push_event(SessionEvent::AttemptFailed { server, cause }, wakeups);
+    }
+
+    /// Why the last attempt at each server failed, since the session was last ready.
+    pub fn failures(&self) -> Vec<AttemptFailure> {
+        self.failures
+            .iter()
+            .map(|(server, cause)| AttemptFailure { server: server.clone(), cause: cause.clone() })
+            .collect()
+    }
+
+    /// Whether the session is connected to `server`.
+    pub fn is_connected(&self) -> bool {
+        self.session.state().is_connected()
+    }
+
+    /// Whether nothing more will come out of the session.
+    pub fn is_over(&self) -> bool {
+        self.session.state().is_terminal()
+    }
+
+    /// Ends all that depends on the driver, which is being dropped before the session has ended. The machine
+    /// itself tells what can have reached a server: it is closed as if its network were gone. Of the bytes that the
+    /// transport of `connection` was given, all that it took have been reported.
+    pub fn driver_gone(&mut self, connection: Option<ConnectionId>, now: Instant, wakeups: &mut Wakeups) {
+        self.session.close(now);
+        if let Some(connection) = connection {
+            self.session.handle_sent(connection, 0, now);
+            self.session.handle_disconnected(connection, now);
+        }
+        self.session.handle_timeout(Instant::MAX);
+        while let Some(action) = self.session.poll_action() {
+            let Action::Emit(Event::Reply(Reply { request, result, .. })) = action else { continue };
+            let delivery = result.err().and_then(|error| error.delivery()).unwrap_or(Delivery::MaybeApplied);
+            wakeups.add(self.slots.finish(request, Err(Error::DriverGone { delivery })));
+        }
+        wakeups.wakers.extend(self.watches.end_all());
+        wakeups.wakers.extend(self.standing.end_all(WatchEnded::DriverGone));
+        self.push_event(SessionEvent::DriverGone, wakeups);
+        self.end(SessionEnd::DriverGone, wakeups);
+    }
+}
+
+impl Wakeups {
+    fn add(&mut self, waker: Option<Waker>) {
+        self.wakers.extend(waker);
+    }
+}

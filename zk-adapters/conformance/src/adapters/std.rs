@@ -1,0 +1,52 @@
+use core::{cell::RefCell, time::Duration};
+
+use zk_client::{ConnectError, Error, SessionEnd, SessionEvent};
+use zk_session::{Config, Credentials, zk_proto::Request};
+use zk_std::{Connector, SessionEvents};
+
+use crate::{Adapter, Client, PATIENCE, Pending, PendingWatch};
+
+/// zk-std.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "there is nothing to tell")]
+pub struct Std;
+
+struct StdClient {
+    client: zk_std::Client,
+    events: RefCell<SessionEvents>,
+}
+
+impl Adapter for Std {
+    fn connect(&self, config: Config, limit: Duration) -> Result<Box<dyn Client>, ConnectError> {
+        let connector = Connector::new(ANY)?.configure(|own| *own = config);
+        let (client, events) = connector.deadline(PATIENCE).connect_limit(limit).connect()?;
+        Ok(Box::new(StdClient { client, events: RefCell::new(events) }))
+    }
+}
+
+impl Client for StdClient {
+    fn submit(&self, request: Request) -> Pending {
+        let call = self.client.submit(request);
+        Box::new(|| call.wait())
+    }
+
+    fn watch_data(&self, path: &str) -> Result<PendingWatch, Error> {
+        let (_, mut watch) = self.client.get_data_and_watch(path).wait()?;
+        Ok(Box::new(move || watch.changed_timeout(PATIENCE).expect("it takes no longer than a minute")))
+    }
+
+    fn event(&self) -> Option<SessionEvent> {
+        self.events.borrow_mut().next_timeout(PATIENCE)
+    }
+
+    fn close(&self) -> SessionEnd {
+        self.client.close()
+    }
+
+    fn credentials(&self) -> Option<Credentials> {
+        self.client.credentials()
+    }
+}
+
+/// Replaced by the configuration's servers.
+const ANY: &str = "127.0.0.1";

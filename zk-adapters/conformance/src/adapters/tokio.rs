@@ -1,0 +1,63 @@
+use core::{cell::RefCell, future::IntoFuture, time::Duration};
+use std::rc::Rc;
+
+use tokio::{runtime::Runtime, time::timeout};
+use zk_client::{ConnectError, Error, SessionEnd, SessionEvent};
+use zk_session::{Config, Credentials, zk_proto::Request};
+use zk_tokio::{Connector, SessionEvents};
+
+use crate::{Adapter, Client, PATIENCE, Pending, PendingWatch};
+
+/// zk-tokio, on a runtime of its own for each session.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "there is nothing to tell")]
+pub struct Tokio;
+
+struct TokioClient {
+    client: zk_tokio::Client,
+    events: RefCell<SessionEvents>,
+    runtime: Rc<Runtime>,
+}
+
+impl Adapter for Tokio {
+    fn connect(&self, config: Config, limit: Duration) -> Result<Box<dyn Client>, ConnectError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let connector = Connector::new(ANY)?.configure(|own| *own = config);
+        let (client, events) = patient(&runtime, connector.connect_limit(limit).connect())?;
+        Ok(Box::new(TokioClient { client, events: RefCell::new(events), runtime: Rc::new(runtime) }))
+    }
+}
+
+impl Client for TokioClient {
+    fn submit(&self, request: Request) -> Pending {
+        let (call, runtime) = (self.client.submit(request), Rc::clone(&self.runtime));
+        Box::new(move || patient(&runtime, call))
+    }
+
+    fn watch_data(&self, path: &str) -> Result<PendingWatch, Error> {
+        let (_, mut watch) = patient(&self.runtime, self.client.get_data_and_watch(path))?;
+        let runtime = Rc::clone(&self.runtime);
+        Ok(Box::new(move || patient(&runtime, watch.changed())))
+    }
+
+    fn event(&self) -> Option<SessionEvent> {
+        patient(&self.runtime, self.events.borrow_mut().next())
+    }
+
+    fn close(&self) -> SessionEnd {
+        patient(&self.runtime, self.client.close())
+    }
+
+    fn credentials(&self) -> Option<Credentials> {
+        self.client.credentials()
+    }
+}
+
+fn patient<F: IntoFuture>(runtime: &Runtime, future: F) -> F::Output {
+    let bounded = async { timeout(PATIENCE, future).await.expect("it takes no longer than a minute") };
+    runtime.block_on(bounded)
+}
+
+/// Replaced by the configuration's servers.
+const ANY: &str = "127.0.0.1";

@@ -1,0 +1,88 @@
+//! Scenarios that every adapter lives through on real servers, written once: whatever moves a session's bytes, it
+//! behaves the same.
+//!
+//! An adapter is made to speak [`Adapter`] and [`Client`]; [`scenarios!`](crate::scenarios) makes a test of each
+//! scenario for it.
+
+pub mod adapters;
+mod hostile;
+pub mod scenarios;
+
+use core::time::Duration;
+
+use zk_client::{ConnectError, Error, SessionEnd, SessionEvent, WatchEnded};
+use zk_session::{
+    Config, Credentials, WatchEvent,
+    zk_proto::{Request, Response},
+};
+
+/// What is tested.
+pub trait Adapter {
+    /// Establishes a session within this time.
+    ///
+    /// # Errors
+    ///
+    /// As the adapter tells them.
+    fn connect(&self, config: Config, limit: Duration) -> Result<Box<dyn Client>, ConnectError>;
+}
+
+/// A session. Each wait fails the test if it takes longer than [`PATIENCE`].
+pub trait Client {
+    /// Submits a request; what is returned waits for its outcome.
+    fn submit(&self, request: Request) -> Pending;
+
+    /// Reads a znode's data, and watches it; what is returned waits for the watch.
+    ///
+    /// # Errors
+    ///
+    /// Those of the request.
+    fn watch_data(&self, path: &str) -> Result<PendingWatch, Error>;
+
+    /// The next event of the session; none after its end.
+    fn event(&self) -> Option<SessionEvent>;
+
+    /// Closes the session.
+    fn close(&self) -> SessionEnd;
+
+    /// What is needed to resume the session.
+    fn credentials(&self) -> Option<Credentials>;
+}
+
+/// Waits for a request's outcome.
+pub type Pending = Box<dyn FnOnce() -> Result<Response, Error>>;
+
+/// Waits for a watch's event, or its end.
+pub type PendingWatch = Box<dyn FnOnce() -> Result<WatchEvent, WatchEnded>>;
+
+/// No wait of a scenario takes longer.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A test of each scenario for an adapter.
+#[macro_export]
+macro_rules! scenarios {
+    ($adapter:expr => $($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                $crate::scenarios::$name(&$adapter);
+            }
+        )*
+    };
+    ($adapter:expr) => {
+        $crate::scenarios! { $adapter =>
+            a_server_is_found_among_dead_silent_and_hostile_ones
+            a_failure_comes_in_time_and_names_each_server
+            a_znode_is_created_read_changed_listed_and_deleted
+            requests_run_in_the_order_in_which_they_are_submitted
+            a_megabyte_is_written_and_read
+            a_watch_fires_once_and_tells_what_happened_while_away
+            a_session_outlives_a_killed_server
+            a_session_outlives_a_paused_server
+            a_session_outlives_a_cut_connection
+            a_lost_request_may_have_been_applied_and_an_unsent_one_was_not
+            a_session_that_was_cut_off_too_long_expires
+            a_session_is_resumed_with_its_password_and_not_without
+            a_close_is_confirmed_and_takes_ephemeral_znodes_with_it
+        }
+    };
+}

@@ -1,0 +1,5 @@
+//! The suite on zk-tokio.
+
+use zk_conformance::{adapters::Tokio, scenarios};
+
+scenarios!(Tokio);

@@ -1,0 +1,63 @@
+use std::{io, net::TcpStream};
+
+use bytes::{Buf, Bytes};
+use zk_session::ConnectionId;
+
+use crate::transport::Transport;
+
+/// One connection of a session that is pumped by hand, from the first dial on: what belongs to it dies with it.
+pub(crate) struct PumpedLink {
+    pub(crate) connection: ConnectionId,
+    transport: Option<Transport>,
+    /// What is left of the one chunk that the session has handed out.
+    outbox: Bytes,
+}
+
+impl PumpedLink {
+    pub(crate) fn new(connection: ConnectionId) -> Self {
+        Self { connection, transport: None, outbox: Bytes::new() }
+    }
+
+    /// There is a transport, or none could be had; tells whether it can be used.
+    pub(crate) fn open(&mut self, transport: Option<Transport>) -> bool {
+        self.transport = transport.filter(|transport| transport.socket().set_nonblocking(true).is_ok());
+        self.transport.is_some()
+    }
+
+    pub(crate) fn socket(&self) -> Option<&TcpStream> {
+        Some(self.transport.as_ref()?.socket())
+    }
+
+    /// Hands over the one chunk; all of the former one was sent.
+    pub(crate) fn send(&mut self, bytes: Bytes) {
+        self.outbox = bytes;
+    }
+
+    pub(crate) fn has_to_write(&self) -> bool {
+        self.transport.as_ref().is_some_and(|transport| !self.outbox.is_empty() || transport.has_rest())
+    }
+
+    /// Writes what the socket takes at once; 0 if that is nothing.
+    pub(crate) fn write(&mut self) -> io::Result<usize> {
+        let Some(transport) = self.transport.as_ref().filter(|_| self.has_to_write()) else { return Ok(0) };
+        let sent = nothing_yet(transport.write(&self.outbox))?;
+        self.outbox.advance(sent);
+        Ok(sent)
+    }
+
+    /// Reads what the socket has; 0 if that is nothing, and an error at the end of the stream.
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(transport) = &self.transport else { return Ok(0) };
+        nothing_yet(transport.read(buffer).and_then(|received| match received {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            received => Ok(received),
+        }))
+    }
+}
+
+fn nothing_yet(outcome: io::Result<usize>) -> io::Result<usize> {
+    match outcome {
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(0),
+        outcome => outcome,
+    }
+}

@@ -1,0 +1,149 @@
+use core::{fmt, time::Duration};
+use std::{
+    io::{self, Read, Write},
+    net::TcpStream,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use rustls::ClientConnection;
+use zk_client::{Tls, TlsError};
+use zk_proto::ServerAddr;
+
+use crate::link::is_pause;
+
+/// A TCP connection with TLS on it. Its lock is held while bytes are turned, and never while they move.
+pub(crate) struct Secured {
+    stream: TcpStream,
+    connection: Mutex<ClientConnection>,
+    /// What was read and isn't deciphered yet.
+    inbox: Mutex<Inbox>,
+    /// What is enciphered and hasn't left yet.
+    outbox: Mutex<Vec<u8>>,
+}
+
+struct Inbox {
+    bytes: Box<[u8]>,
+    begin: usize,
+    end: usize,
+}
+
+impl Secured {
+    /// Does the handshake, in the time that is given for each of its messages.
+    pub(crate) fn handshake(
+        tls: &Tls,
+        server: &ServerAddr,
+        mut stream: TcpStream,
+        limit: Duration,
+    ) -> Result<Self, TlsError> {
+        let (config, name) = tls.load(server)?;
+        let mut connection = ClientConnection::new(config, name).map_err(TlsError::Refused)?;
+        stream.set_read_timeout(Some(limit)).map_err(TlsError::Io)?;
+        while connection.is_handshaking() {
+            connection.complete_io(&mut stream).map_err(TlsError::of_handshake)?;
+        }
+        stream.set_read_timeout(None).map_err(TlsError::Io)?;
+        let inbox = Inbox { bytes: vec![0; RECORD].into(), begin: 0, end: 0 };
+        Ok(Self {
+            stream,
+            connection: Mutex::new(connection),
+            inbox: Mutex::new(inbox),
+            outbox: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// Writes what the socket takes. Each record is enciphered once the one before has left, and counts as taken then.
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut outbox = lock(&self.outbox);
+        self.flush(&mut outbox)?;
+        let mut taken = 0;
+        for record in bytes.chunks(RECORD) {
+            self.encipher(record, &mut outbox)?;
+            taken += record.len();
+            match self.flush(&mut outbox) {
+                Ok(()) => {}
+                Err(error) if is_pause(error.kind()) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(taken)
+    }
+
+    fn encipher(&self, record: &[u8], outbox: &mut Vec<u8>) -> io::Result<()> {
+        let mut connection = lock(&self.connection);
+        connection.writer().write_all(record)?;
+        while connection.wants_write() {
+            connection.write_tls(outbox)?;
+        }
+        Ok(())
+    }
+
+    fn flush(&self, outbox: &mut Vec<u8>) -> io::Result<()> {
+        while !outbox.is_empty() {
+            match (&self.stream).write(outbox)? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                sent => drop(outbox.drain(..sent)),
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn has_rest(&self) -> bool {
+        !lock(&self.outbox).is_empty()
+    }
+
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut inbox = lock(&self.inbox);
+        loop {
+            let received = self.decipher(&mut inbox, buffer)?;
+            if received > 0 {
+                return Ok(received);
+            }
+            (inbox.begin, inbox.end) = (0, 0);
+            inbox.end = (&self.stream).read(&mut inbox.bytes)?;
+            if inbox.end == 0 {
+                return Ok(0);
+            }
+        }
+    }
+
+    /// Deciphers as much of the inbox as the buffer has room for.
+    fn decipher(&self, inbox: &mut Inbox, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut connection = lock(&self.connection);
+        let mut received = 0;
+        loop {
+            match connection.reader().read(&mut buffer[received..]) {
+                Ok(0) => return Ok(received),
+                Ok(count) => received += count,
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                Err(_) if inbox.begin == inbox.end => return Ok(received),
+                Err(_) => {
+                    let mut rest = &inbox.bytes[inbox.begin..inbox.end];
+                    inbox.begin += connection.read_tls(&mut rest)?;
+                    match connection.process_new_packets() {
+                        Ok(_) => {}
+                        // It is told again, or the end of the stream is, once what came before it is taken.
+                        Err(_) if received > 0 => return Ok(received),
+                        Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) fn socket(&self) -> &TcpStream {
+        &self.stream
+    }
+}
+
+impl fmt::Debug for Secured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secured").field("stream", &self.stream).finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The most that a record holds.
+const RECORD: usize = 16 << 10;

@@ -1,0 +1,258 @@
+//! TLS to real servers, and to what is none.
+#![cfg(feature = "tls")]
+#![expect(clippy::unwrap_used, reason = "a story that goes wrong fails its test")]
+
+mod story;
+
+use core::time::Duration;
+use std::{fs, time::Instant};
+
+use story::{Patient, connector, event, server_has};
+use zk_harness::{BlackHole, Certificates, ClientCertificates, Direction, Ensemble, Options, Relay};
+use zk_tokio::{
+    AttemptCause, Client, ConnectError, Connector, CreateMode, DialError, EventType, OPEN_ACL_UNSAFE, Retry,
+    SessionEvent, Tls, TlsError,
+};
+
+fn standalone(clients: ClientCertificates) -> Ensemble {
+    Options::new().tls(clients).standalone().expect("a ZooKeeper server with TLS")
+}
+
+/// Trusts the servers, and is trusted.
+fn mutual(certificates: &Certificates) -> Tls {
+    let client = certificates.client();
+    Tls::new(certificates.authority()).identity(client.certificate, client.key)
+}
+
+fn secure(server: &Ensemble, tls: Tls) -> Connector {
+    connector(&server.secure_connect_string()).tls(tls)
+}
+
+/// Why the one server can't be connected to.
+async fn cause(connector: Connector) -> AttemptCause {
+    let error = connector
+        .connect_limit(Duration::from_secs(4))
+        .connect()
+        .patient()
+        .await
+        .expect_err("it isn't trusted");
+    let ConnectError::TimedOut { failures, .. } = error else { panic!("{error:?}") };
+    failures.into_iter().next().expect("the attempts failed").cause
+}
+
+fn tls_error(cause: &AttemptCause) -> &TlsError {
+    let AttemptCause::Dial(error) = cause else { panic!("{cause:?}") };
+    let DialError::Tls(error) = &**error else { panic!("{error:?}") };
+    error
+}
+
+#[tokio::test]
+async fn a_session_lives_on_mutual_tls() {
+    if !server_has(3, 6) {
+        return;
+    }
+    let server = standalone(ClientCertificates::Needed);
+    let (client, _) =
+        secure(&server, mutual(server.certificates())).connect().patient().await.expect("a session");
+    let data: Vec<u8> = (0..1_000_000_u32).map(|n| (n % 251) as u8).collect();
+    client
+        .create("/a", data.clone(), CreateMode::Persistent, OPEN_ACL_UNSAFE)
+        .patient()
+        .await
+        .expect("it is created");
+    let (znode, mut watch) = client.get_data_and_watch("/a").patient().await.expect("it is there");
+    assert!(znode.data.as_deref() == Some(&data[..]));
+    let calls: Vec<_> = (0..1000).map(|_| client.exists("/a")).collect();
+    for call in calls {
+        assert!(call.patient().await.expect("an answer").is_some());
+    }
+    client.set_data("/a", "short", -1).patient().await.expect("an answer");
+    assert_eq!(watch.changed().patient().await.expect("an event").event_type, EventType::NODE_DATA_CHANGED);
+    assert_eq!(client.stats().connections, 1);
+    client.close().patient().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_tasks_share_a_client_with_tls() {
+    if !server_has(3, 6) {
+        return;
+    }
+    let server = standalone(ClientCertificates::Ignored);
+    let tls = Tls::new(server.certificates().authority());
+    let (client, _) = secure(&server, tls).connect().patient().await.expect("a session");
+    client.create("/n", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.expect("it is created");
+    let work = |number: u8| {
+        let client = client.clone();
+        async move {
+            for _ in 0..50 {
+                client.set_data("/n", vec![number; 3000], -1).patient().await.expect("an answer");
+                let znode = client.get_data("/n").patient().await.expect("an answer");
+                let data = znode.data.expect("it has data");
+                assert!(data.len() == 3000 && data.iter().all(|&byte| byte == data[0]));
+            }
+        }
+    };
+    let tasks: Vec<_> = (0..32).map(|number| tokio::spawn(work(number))).collect();
+    for task in tasks {
+        task.patient().await.expect("it works");
+    }
+    assert_eq!(client.stats().connections, 1);
+}
+
+#[tokio::test]
+async fn a_session_outlives_its_server_on_tls() {
+    if !server_has(3, 6) {
+        return;
+    }
+    let ensemble = Options::new().tls(ClientCertificates::Needed).start(3).expect("three ZooKeeper servers");
+    let (client, mut events) =
+        secure(&ensemble, mutual(ensemble.certificates())).connect().patient().await.expect("a session");
+    client.create("/e", "x", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).patient().await.expect("it is created");
+    let port = client.server().expect("it is connected").port;
+    let server = (0..3).find(|&server| ensemble.secure_address(server).port() == port);
+    ensemble.kill(server.expect("it is one of them"));
+    event(&mut events, |event| matches!(event, SessionEvent::Disconnected { .. })).await;
+    let found = client.with_retry(Retry::WhenSafe).get_data("/e").patient().await.expect("it is still there");
+    assert_eq!(Some(found.stat.ephemeral_owner), client.session_id());
+}
+
+#[tokio::test]
+async fn a_server_that_nobody_trusts_is_refused() {
+    if !server_has(3, 6) {
+        return;
+    }
+    let server = standalone(ClientCertificates::Ignored);
+    let cause = cause(secure(&server, Tls::new(server.certificates().strange_authority()))).await;
+    assert!(matches!(tls_error(&cause), TlsError::Refused(_)), "{cause:?}");
+    assert!(cause.to_string().contains("UnknownIssuer"), "{cause}");
+}
+
+#[tokio::test]
+async fn a_server_of_another_name_is_refused_unless_names_do_not_matter() {
+    if !server_has(3, 6) {
+        return;
+    }
+    let server = standalone(ClientCertificates::Ignored);
+    let tls = Tls::new(server.certificates().authority());
+    let cause = cause(secure(&server, tls.clone().server_name("elsewhere.example"))).await;
+    assert!(matches!(tls_error(&cause), TlsError::Refused(_)), "{cause:?}");
+    assert!(cause.to_string().contains("elsewhere.example"), "{cause}");
+    secure(&server, tls.clone().server_name("localhost")).connect().patient().await.expect("a session");
+
+    // By another name that leads to it, it isn't known either.
+    let loopback = format!("127.0.0.2:{}", server.secure_address(0).port());
+    if std::net::TcpStream::connect(loopback.as_str()).is_ok() {
+        connector(&loopback).tls(tls.any_server_name()).connect().patient().await.expect("a session");
+    }
+    let any = Tls::new(server.certificates().strange_authority()).any_server_name();
+    let cause = self::cause(secure(&server, any)).await;
+    assert!(cause.to_string().contains("UnknownIssuer"), "{cause}");
+}
+
+#[tokio::test]
+async fn a_client_that_the_server_does_not_trust_is_told_so() {
+    if !server_has(3, 6) {
+        return;
+    }
+    let server = standalone(ClientCertificates::Needed);
+    let certificates = server.certificates();
+    let stranger = certificates.stranger();
+    let nobody = Tls::new(certificates.authority());
+    for tls in [nobody.clone(), nobody.identity(stranger.certificate, stranger.key)] {
+        // With TLS 1.3 the client is done before the server has looked at its certificate.
+        let cause = cause(secure(&server, tls)).await;
+        let message = cause.to_string();
+        let is_told = ["alert", "closed by the server", "closed the connection", "connection failed"];
+        assert!(is_told.iter().any(|word| message.contains(word)), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_does_not_speak_tls_and_one_that_says_nothing_are_told_apart() {
+    if !server_has(3, 6) {
+        return;
+    }
+    let server = standalone(ClientCertificates::Ignored);
+    let tls = Tls::new(server.certificates().authority());
+    let plain = cause(connector(&server.connect_string()).tls(tls.clone())).await;
+    assert!(matches!(tls_error(&plain), TlsError::Closed), "{plain:?}");
+
+    let silent = Relay::start(server.secure_address(0)).expect("a relay");
+    silent.black_hole(Direction::ToServer);
+    let stalled = connector(&silent.address().to_string()).tls(tls).session_timeout(Duration::from_secs(3));
+    let stalled = cause(stalled).await;
+    assert!(matches!(tls_error(&stalled), TlsError::Stalled), "{stalled:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_fails_by_tls_is_followed_by_the_next() {
+    if !server_has(3, 6) {
+        return;
+    }
+    let server = standalone(ClientCertificates::Ignored);
+    let silent = BlackHole::open().expect("a port");
+    let servers = [server.connect_string(), silent.address().to_string(), server.secure_connect_string()];
+    for seed in 0..3 {
+        let tls = Tls::new(server.certificates().authority());
+        let connector =
+            connector(&servers.join(",")).tls(tls).session_timeout(Duration::from_secs(3)).seed(seed);
+        let (client, _) = connector.connect().patient().await.expect("a session");
+        assert_eq!(client.server().expect("it is connected").port, server.secure_address(0).port());
+        client.sync("/").patient().await.expect("an answer");
+    }
+}
+
+#[tokio::test]
+async fn certificates_are_read_anew_at_each_connection() {
+    if !server_has(3, 6) {
+        return;
+    }
+    let server = standalone(ClientCertificates::Needed);
+    let certificates = server.certificates();
+    let (own, client) = (server.folder().join("own.crt"), certificates.client());
+    let key = server.folder().join("own.key");
+    let tls = Tls::new(certificates.authority()).identity(&own, &key);
+    let (session, mut events) = secure(&server, tls).start();
+    let is_missing = |event: &SessionEvent| {
+        let SessionEvent::AttemptFailed { cause, .. } = event else { return false };
+        matches!(tls_error(cause), TlsError::File { path, .. } if path == &own || path == &key)
+    };
+    event(&mut events, is_missing).await;
+    fs::copy(&client.key, &key).expect("it is copied");
+    fs::copy(&client.certificate, &own).expect("it is copied");
+    event(&mut events, |event| matches!(event, SessionEvent::Ready)).await;
+    session.sync("/").patient().await.expect("an answer");
+}
+
+#[tokio::test]
+async fn a_stalled_write_holds_nobody_up_and_goes_on_later() {
+    if !server_has(3, 6) {
+        return;
+    }
+    let server = standalone(ClientCertificates::Ignored);
+    let relay = Relay::start(server.secure_address(0)).expect("a relay");
+    let tls = Tls::new(server.certificates().authority());
+    let connector = connector(&relay.address().to_string()).tls(tls).session_timeout(Duration::from_secs(30));
+    let (client, _) = connector.connect().patient().await.expect("a session");
+    relay.stall_reads();
+    let create = |client: &Client, number| {
+        client.create(format!("/{number}"), vec![0; 900_000], CreateMode::Persistent, OPEN_ACL_UNSAFE)
+    };
+    let calls: Vec<_> = (0..16).map(|number| create(&client, number)).collect();
+    while client.stats().in_flight == 0 {
+        tokio::task::yield_now().await;
+    }
+    let begun = Instant::now();
+    client
+        .with_deadline(Duration::from_millis(200))
+        .sync("/")
+        .patient()
+        .await
+        .expect_err("nothing gets through");
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    relay.heal();
+    for call in calls {
+        call.patient().await.expect("an answer");
+    }
+    assert_eq!(client.stats().connections, 1);
+}

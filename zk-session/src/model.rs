@@ -1,0 +1,66 @@
+//! When two sessions are the same state: for programs that search through all states of a session.
+//!
+//! The configuration and the counters of [`Stats`](crate::Stats) don't count, for nothing follows from them, apart
+//! from the bytes received, which a frame's growth is measured by.
+
+use core::hash::{Hash, Hasher};
+
+use crate::Session;
+
+impl Session {
+    fn parts(&self) -> impl Hash + PartialEq {
+        let Self {
+            config: _,
+            chroot: _,
+            stats,
+            state,
+            now,
+            actions,
+            timers,
+            connection,
+            queue,
+            watches,
+            identity,
+            identities,
+            xids,
+            closing,
+            ensemble,
+            deadlines,
+            watches_asked_for,
+            search,
+            probe_interval,
+            dialects,
+            epoch,
+            probes,
+            retryable,
+            connections,
+            requests,
+        } = self;
+        let growth = connection.as_ref().and_then(|connection| connection.growth.as_ref());
+        let grown = growth.map(|growth| stats.bytes_received - growth.received);
+        (
+            (grown, state, now, actions, timers, connection, queue),
+            (watches, identity, identities, xids, closing, ensemble, deadlines),
+            (watches_asked_for, search, probe_interval, dialects, epoch, probes),
+            (retryable, connections, requests),
+        )
+    }
+}
+
+#[doc(hidden)]
+impl Hash for Session {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
+    }
+}
+
+/// Of sessions with the same configuration.
+#[doc(hidden)]
+impl PartialEq for Session {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+#[doc(hidden)]
+impl Eq for Session {}
