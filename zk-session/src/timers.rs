@@ -86,6 +86,8 @@ impl Timers {
     pub(crate) fn stop(&mut self, timer: Timer) {
         let before = self.get(timer);
         self.set &= !timer.bit();
+        // Tables are equal if the same timers are set: nothing is left of one that was.
+        self.due[timer as usize] = Instant::ZERO;
         if before.is_some() && before == self.first {
             self.find_first();
         }

@@ -15,10 +15,11 @@ use zk_sim::{
     serve::{Command, Served},
 };
 
-/// A connection with a session of its own.
+/// A connection with a session.
 struct Client {
     stream: TcpStream,
     session: SessionId,
+    password: Option<Bytes>,
 }
 
 impl Client {
@@ -28,14 +29,25 @@ impl Client {
 
     /// None if the server doesn't serve.
     fn try_connect(server: SocketAddr) -> Option<Self> {
+        Self::open(server, ConnectRequest::default())
+    }
+
+    /// The same session over another connection.
+    fn move_to(&self, server: SocketAddr) -> Self {
+        let (session_id, passwd) = (self.session, self.password.clone());
+        let hello = ConnectRequest { session_id, passwd, ..ConnectRequest::default() };
+        Self::open(server, hello).expect("the session lives")
+    }
+
+    fn open(server: SocketAddr, hello: ConnectRequest) -> Option<Self> {
         let stream = TcpStream::connect(server).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("not zero");
-        let mut client = Self { stream, session: SessionId(0) };
-        let mut hello = BytesMut::new();
-        ConnectRequest { time_out: 30_000, ..ConnectRequest::default() }.encode_frame(&mut hello);
-        client.stream.write_all(&hello).ok()?;
+        let mut client = Self { stream, session: SessionId(0), password: None };
+        let mut bytes = BytesMut::new();
+        ConnectRequest { time_out: 30_000, ..hello }.encode_frame(&mut bytes);
+        client.stream.write_all(&bytes).ok()?;
         let response = ConnectResponse::decode(&mut Reader::new(&client.receive()?)).expect("a response");
-        client.session = response.session_id;
+        (client.session, client.password) = (response.session_id, response.passwd);
         Some(client)
     }
 
@@ -182,6 +194,21 @@ fn a_server_that_lags_answers_late_and_one_that_is_frozen_not_at_all() {
     let mut reader = Client::connect(served.address(0));
     assert_eq!(reader.ask(&Request::Sync(SyncRequest { path: "/".into() })), Some(ErrorCode::OK));
     assert_eq!(reader.ask(&read), Some(ErrorCode::OK));
+}
+
+#[test]
+fn a_connection_that_its_session_has_left_reads_on_from_a_follower_and_not_from_the_leader() {
+    let served = serve(3);
+    perform(&served, "leader 3");
+    let read = Request::GetData(GetDataRequest { path: "/".into(), watch: false });
+    for (server, expected) in [(0, Some(ErrorCode::OK)), (2, None)] {
+        let mut left = Client::connect(served.address(server));
+        let mut new = left.move_to(served.address(1));
+        assert_eq!(new.ask(&read), Some(ErrorCode::OK));
+        assert_eq!(left.ask(&read), expected);
+        assert_eq!(left.create("/a", b"", CreateMode::Persistent), None);
+        assert_eq!(new.ask(&read), Some(ErrorCode::OK));
+    }
 }
 
 #[test]

@@ -57,6 +57,7 @@ impl SimEnsemble {
     pub(super) fn decide(&mut self, proposal: Proposal) {
         let Proposal { peer, server, session, xid, what } = proposal;
         match what {
+            Asked::Sync if self.has_moved(peer) => self.close(peer),
             Asked::Sync => self.tell(server, Delivery::Sync { peer }),
             Asked::OpenSession { timeout } => {
                 self.sessions.open(session, timeout, peer, self.now);

@@ -9,7 +9,7 @@ use zk_session::zk_proto::{
 use crate::ensemble::{
     SimEnsemble,
     options::Version,
-    peer::{PeerId, Ready},
+    peer::{Peer, PeerId, Ready},
     reads::{Answer, Failure, Reader},
     server::Delivery,
     text,
@@ -117,6 +117,9 @@ impl SimEnsemble {
         while let Some(peer) = self.peers.get_mut(&id)
             && let Some(owed) = peer.owed.pop_front_if(|owed| owed.ready == Ready::Now)
         {
+            if self.has_moved(id) {
+                return self.close(id);
+            }
             let answer = match owed.request {
                 Ok(Request::SetWatches(set)) => self.rearm(id, &extend(set)),
                 Ok(Request::SetWatches2(set)) => self.rearm(id, &set),
@@ -125,6 +128,13 @@ impl SimEnsemble {
             };
             self.send_answer(id, owed.xid, answer);
         }
+    }
+
+    /// The leader checks whose session it is even when it reads; a follower doesn't know.
+    pub(super) fn has_moved(&self, id: PeerId) -> bool {
+        let leads = |peer: &Peer| self.is_led() && self.leader == Some(peer.server);
+        let session = self.peers.get(&id).filter(|peer| leads(peer)).and_then(Peer::session);
+        session.and_then(|id| self.sessions.get(id)).is_some_and(|tracked| tracked.owner != Some(id))
     }
 
     fn read(&mut self, id: PeerId, request: &Request) -> Answer {

@@ -75,15 +75,10 @@ fn check_seed(seed: u64) -> u64 {
     }
 }
 
-fn start() -> Pair {
-    let servers = variable("ZK_DIFFERENTIAL_SERVERS").unwrap_or(1);
-    Pair::start(Pace::Still, usize::try_from(servers).expect("a few"))
-}
-
 /// Does the same to both, and compares their trees in the end. After a difference, both begin anew.
 fn run(steps: &[Step]) -> Outcome {
     let mut slot = PAIR.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut pair = slot.take().unwrap_or_else(start);
+    let mut pair = slot.take().unwrap_or_else(|| Pair::start(Pace::Still));
     for (at, step) in steps.iter().enumerate() {
         pair.perform(step).map_err(|what| format!("step {at}, {step:?}: {what}"))?;
     }

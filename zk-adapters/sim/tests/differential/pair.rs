@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use zk_proto::{
     AuthPacket, Bytes, BytesMut, ConnectRequest, ErrorCode, Jute, OpCode, ReplyHeader, Request, SessionId,
-    SyncRequest, Zxid,
+    Zxid,
 };
 use zk_sim::Options;
 
@@ -24,7 +24,6 @@ pub(crate) struct Pair {
     sim: Sim,
     real: Real,
     mapping: Mapping,
-    servers: usize,
     clients: Vec<Client>,
     /// All sessions that were opened and not closed.
     sessions: Vec<Known>,
@@ -72,8 +71,8 @@ struct Frame {
 /// How the client knows that it has heard everything.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Until {
-    /// A sync is answered: its server has caught up then, too.
-    Fence,
+    /// A ping is answered.
+    Ping,
     /// The connection is closed.
     Closed,
     /// Something has come.
@@ -81,7 +80,7 @@ enum Until {
 }
 
 impl Pair {
-    pub(crate) fn start(pace: Pace, servers: usize) -> Self {
+    pub(crate) fn start(pace: Pace) -> Self {
         let (tick, container_check) = match pace {
             Pace::Still => (Duration::from_secs(10), Duration::from_secs(36_000)),
             Pace::Quick => (Duration::from_millis(500), Duration::from_millis(500)),
@@ -90,12 +89,11 @@ impl Pair {
             .tick_time(tick)
             .max_session_timeout(tick * 20)
             .jvm_flag(format!("-Dznode.container.checkIntervalMs={}", container_check.as_millis()))
-            .config_line("reconfigEnabled=false");
-        let ensemble = if servers == 1 { ensemble.standalone() } else { ensemble.start(servers) };
-        let ensemble = ensemble.expect("real servers");
+            .config_line("reconfigEnabled=false")
+            .standalone()
+            .expect("a real server");
         let version = version_of(&ensemble);
         let options = Options {
-            servers,
             version,
             tick,
             max_client_cnxns: 0,
@@ -107,7 +105,6 @@ impl Pair {
             sim: Sim::new(options),
             real: Real::new(ensemble),
             mapping: Mapping::default(),
-            servers,
             clients: vec![Client::default(); CLIENTS + 1],
             sessions: Vec::new(),
             tally: Tally::default(),
@@ -160,7 +157,7 @@ impl Pair {
                 let body = [0, 1].map(|side| call.body(|age| self.mapping.aged(age)[side]));
                 frames.push(self.frame(client, call.op(), body));
             }
-            self.exchange(client, frames, if knows_all { Until::Fence } else { Until::Closed })?;
+            self.exchange(client, frames, if knows_all { Until::Ping } else { Until::Closed })?;
         }
         Ok(())
     }
@@ -214,20 +211,19 @@ impl Pair {
         if self.clients[client].is_connected {
             return Ok(());
         }
-        self.open(client, &Hello::new(client, Whose::Of(client)))?;
+        self.open(client, &Hello::new(Whose::Of(client)))?;
         if self.clients[client].is_connected {
             return Ok(());
         }
-        self.open(client, &Hello::new(client, Whose::New))
+        self.open(client, &Hello::new(Whose::New))
     }
 
     fn open(&mut self, client: usize, hello: &Hello) -> Outcome {
         self.cut(client);
         let frames = [0, 1].map(|side| self.hello(side, hello));
-        let server = hello.server % self.servers;
         let mut messages = Vec::new();
         for (side, frame) in self.sides().into_iter().zip(frames) {
-            side.connect(client, server);
+            side.connect(client);
             side.send(client, &frame);
             messages.push(Message::decode_first(&side.receive(client)));
         }
@@ -292,19 +288,19 @@ impl Pair {
 
     /// Sends requests, and compares all that comes of them, on all connections.
     fn exchange(&mut self, client: usize, frames: Vec<Frame>, until: Until) -> Outcome {
-        let mut awaited: Awaited = frames.iter().map(|frame| (frame.xid, frame.op)).collect();
-        awaited.insert(FENCE_XID, OpCode::SYNC);
+        let awaited: Awaited = frames.iter().map(|frame| (frame.xid, frame.op)).collect();
         // A close of a session can delete several znodes, in no order.
         let is_ordered = frames.iter().all(|frame| frame.op != OpCode::CLOSE_SESSION);
+        let pings = 1 + frames.iter().filter(|frame| frame.op == OpCode::PING).count();
         let mut heard = Vec::new();
         for (number, side) in self.sides().into_iter().enumerate() {
             let mut bytes = BytesMut::new();
             frames.iter().for_each(|frame| encode(frame, number, &mut bytes));
-            if until == Until::Fence {
-                put_fence(&mut bytes);
+            if until == Until::Ping {
+                Request::Ping.encode_frame(ReplyHeader::PING_XID, &mut bytes);
             }
             side.send(client, &bytes);
-            heard.push(hear(side, client, until, &awaited));
+            heard.push(hear(side, client, until, pings, &awaited));
         }
         self.compare(client, &heard[0], &heard[1], is_ordered)?;
         if heard[0].last() == Some(&Message::Closed) {
@@ -317,14 +313,14 @@ impl Pair {
     fn fence(&mut self, but: Option<usize>, is_unordered: bool) -> Outcome {
         let others: BTreeSet<_> =
             (0..CLIENTS).filter(|other| Some(*other) != but && self.clients[*other].is_connected).collect();
-        let mut fence = BytesMut::new();
-        put_fence(&mut fence);
+        let mut ping = BytesMut::new();
+        Request::Ping.encode_frame(ReplyHeader::PING_XID, &mut ping);
         for other in &others {
-            self.sides().into_iter().for_each(|side| side.send(*other, &fence));
+            self.sides().into_iter().for_each(|side| side.send(*other, &ping));
         }
         for other in others {
-            let awaited = Awaited::from([(FENCE_XID, OpCode::SYNC)]);
-            let heard = self.sides().map(|side| hear(side, other, Until::Fence, &awaited));
+            let awaited = Awaited::from([(ReplyHeader::PING_XID, OpCode::PING)]);
+            let heard = self.sides().map(|side| hear(side, other, Until::Ping, 1, &awaited));
             self.compare(other, &heard[0], &heard[1], !is_unordered)?;
             if heard[0].last() == Some(&Message::Closed) {
                 self.clients[other].is_connected = false;
@@ -358,17 +354,13 @@ impl Tally {
     fn add(&mut self, message: &Message) {
         match message {
             Message::Event(..) => self.events += 1,
-            Message::Reply(header, _) if header.xid != FENCE_XID => {
+            Message::Reply(header, _) if header.xid != ReplyHeader::PING_XID => {
                 self.replies += 1;
                 self.refusals += u64::from(header.err != ErrorCode::OK);
             }
             _ => {}
         }
     }
-}
-
-fn put_fence(out: &mut BytesMut) {
-    Request::Sync(SyncRequest { path: "/".into() }).encode_frame(FENCE_XID, out);
 }
 
 fn encode(frame: &Frame, side: usize, out: &mut BytesMut) {
@@ -378,13 +370,22 @@ fn encode(frame: &Frame, side: usize, out: &mut BytesMut) {
     out.extend_from_slice(body);
 }
 
-fn hear(side: &mut dyn Side, client: usize, until: Until, awaited: &Awaited) -> Vec<Message> {
+fn hear(
+    side: &mut dyn Side,
+    client: usize,
+    until: Until,
+    mut pings: usize,
+    awaited: &Awaited,
+) -> Vec<Message> {
     let mut heard = Vec::new();
     loop {
         let message = Message::decode(&side.receive(client), awaited);
         let ends = match &message {
             Message::Closed | Message::Silence => true,
-            Message::Reply(header, _) if until == Until::Fence => header.xid == FENCE_XID,
+            Message::Reply(header, _) if until == Until::Ping => {
+                pings -= usize::from(header.xid == ReplyHeader::PING_XID);
+                pings == 0
+            }
             Message::Reply(header, _) => until == Until::First && header.err == ErrorCode::OK,
             Message::Opened(_) | Message::Event(..) => false,
         };
@@ -402,6 +403,3 @@ fn sort_events(messages: &mut [Message]) {
         _ => (1, zk_proto::Ustring::NULL, zk_proto::EventType::NONE),
     });
 }
-
-/// No request's own: those begin at 1.
-const FENCE_XID: i32 = -50;

@@ -202,7 +202,7 @@ fn the_hash_of_a_digest_is_that_of_the_whole_text() {
 
 #[test]
 fn a_renewal_with_a_wrong_password_drops_the_right_connection() {
-    let wrong = Hello { password: Password::Wrong, ..Hello::new(0, Whose::Of(0)) };
+    let wrong = Hello { password: Password::Wrong, ..Hello::new(Whose::Of(0)) };
     let ping = || Step::Ask(0, vec![Call::Request(Request::Ping)]);
     check_steps(&[ping(), Step::Open(1, wrong), ping(), ping()]);
 }

@@ -1,6 +1,9 @@
 //! The two that are compared, behind one interface: bytes to clients' connections, and frames from them.
 
-use core::{net::Ipv4Addr, time::Duration};
+use core::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 use std::{
     collections::{BTreeMap, VecDeque},
     io::{Read, Write},
@@ -24,7 +27,7 @@ pub(crate) enum Came {
 
 /// A server, with connections by the number of the client.
 pub(crate) trait Side {
-    fn connect(&mut self, client: usize, server: usize);
+    fn connect(&mut self, client: usize);
     fn send(&mut self, client: usize, bytes: &[u8]);
     fn receive(&mut self, client: usize) -> Came;
     /// What comes by itself, some time.
@@ -42,11 +45,15 @@ impl Real {
     pub(crate) fn new(ensemble: Ensemble) -> Self {
         Self { ensemble, streams: BTreeMap::new() }
     }
+
+    fn address(&self) -> SocketAddr {
+        self.ensemble.address(0)
+    }
 }
 
 impl Side for Real {
-    fn connect(&mut self, client: usize, server: usize) {
-        let stream = TcpStream::connect(self.ensemble.address(server)).expect("the server listens");
+    fn connect(&mut self, client: usize) {
+        let stream = TcpStream::connect(self.address()).expect("the server listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("not zero");
         stream.set_nodelay(true).expect("a socket");
         self.streams.insert(client, stream);
@@ -140,10 +147,10 @@ impl Sim {
 }
 
 impl Side for Sim {
-    fn connect(&mut self, client: usize, server: usize) {
+    fn connect(&mut self, client: usize) {
         self.tick();
         let address = Ipv4Addr::LOCALHOST.into();
-        let peer = self.ensemble.connect(server, address, self.now).expect("the server runs");
+        let peer = self.ensemble.connect(0, address, self.now).expect("the server runs");
         self.peers.insert(client, peer);
         let decoder = FrameDecoder::new(i32::MAX as usize);
         self.came.insert(client, Connection { decoder, came: VecDeque::new() });

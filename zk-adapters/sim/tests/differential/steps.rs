@@ -23,8 +23,6 @@ pub(crate) enum Step {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Hello {
-    /// By its number; beyond the last server, the count begins anew.
-    pub(crate) server: usize,
     pub(crate) whose: Whose,
     pub(crate) password: Password,
     pub(crate) seen: Seen,
@@ -57,9 +55,8 @@ pub(crate) enum Seen {
 }
 
 impl Hello {
-    pub(crate) fn new(server: usize, whose: Whose) -> Self {
+    pub(crate) fn new(whose: Whose) -> Self {
         Self {
-            server,
             whose,
             password: Password::Right,
             seen: Seen::Aged(0),
@@ -128,9 +125,8 @@ fn hello() -> impl Strategy<Value = Hello> {
     let seen = prop_oneof![7 => (0..40_usize).prop_map(Seen::Aged), 1 => Just(Seen::Future)];
     let timeout_ms = select(vec![30_000, 30_000, 0, -1, 1, 40_000, i32::MAX]);
     let read_only = select(vec![Some(false), Some(true), None]);
-    (0..3_usize, whose, password, seen, timeout_ms, read_only).prop_map(
-        |(server, whose, password, seen, timeout_ms, read_only)| Hello {
-            server,
+    (whose, password, seen, timeout_ms, read_only).prop_map(
+        |(whose, password, seen, timeout_ms, read_only)| Hello {
             whose,
             password,
             seen,

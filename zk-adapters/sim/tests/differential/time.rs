@@ -16,7 +16,7 @@ const OTHER: usize = 1;
 
 #[test]
 fn containers_ttl_znodes_and_sessions_end_alike() {
-    let mut pair = Pair::start(Pace::Quick, 1);
+    let mut pair = Pair::start(Pace::Quick);
     if !pair.has_containers() {
         ephemerals_end_with_their_session(&mut pair);
         return;
@@ -41,13 +41,13 @@ fn ttl_znode_ends_when_childless(pair: &mut Pair) {
 }
 
 fn ephemerals_end_with_their_session(pair: &mut Pair) {
-    let hello = Hello { timeout_ms: 0, ..Hello::new(0, Whose::New) };
+    let hello = Hello { timeout_ms: 0, ..Hello::new(Whose::New) };
     perform(pair, Step::Open(OTHER, hello));
     perform(pair, create(OTHER, "/ephemeral", CreateMode::Ephemeral));
     perform(pair, ask(TELLER, exists("/ephemeral")));
     perform(pair, Step::Cut(OTHER));
     hears_of_the_end(pair, "/ephemeral");
-    perform(pair, Step::Open(OTHER, Hello::new(0, Whose::Of(OTHER))));
+    perform(pair, Step::Open(OTHER, Hello::new(Whose::Of(OTHER))));
 }
 
 fn ends(pair: &mut Pair, path: &str) {
