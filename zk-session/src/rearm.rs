@@ -199,6 +199,19 @@ impl Rearm {
 }
 
 impl Batch {
+    /// The paths of the recursive watches in it.
+    pub(crate) fn recursive(&self, watches: &Watches) -> Vec<Ustring> {
+        if !self.persistent {
+            return Vec::new();
+        }
+        let after = self.after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let range = watches.by_key.range::<Key, _>((after, Bound::Included(&self.to)));
+        let is_in = |arming: &Arming| matches!(arming, Arming::Sent { batch, .. } if *batch == self.number);
+        let recursive =
+            range.filter(|(key, arming)| key.1 == WatchKind::PersistentRecursive && is_in(arming));
+        recursive.map(|(key, _)| key.0.clone()).collect()
+    }
+
     fn of<'a>(&'a self, watches: &'a mut Watches) -> impl Iterator<Item = (&'a Key, &'a mut Arming)> {
         let after = self.after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
         watches

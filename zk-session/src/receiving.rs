@@ -315,6 +315,9 @@ impl Session {
         };
         if err == ErrorCode::OK {
             rearm.acknowledged(&mut self.watches, batch);
+            for path in batch.recursive(&self.watches) {
+                self.rearm_children_at(&path);
+            }
         } else {
             for (request, path) in rearm.refused(&mut self.watches, batch) {
                 let path = self.chroot.client_path(&path);

@@ -95,7 +95,7 @@ impl Session {
         }
         self.watches.add(path.clone(), kind, owner);
         if kind == WatchKind::PersistentRecursive {
-            self.rearm_at(&path, |kind| kind == WatchKind::Child);
+            self.rearm_children_at(&path);
         } else if on_wire && is_covered {
             self.rearm_at(&path, |_| true);
         }
@@ -110,6 +110,11 @@ impl Session {
         } else if on_wire && self.watches.cover(&path, kind) {
             self.rearm_at(&path, |_| true);
         }
+    }
+
+    /// A recursive watch was set at this path: before 3.9 it has replaced the child watches that were there.
+    pub(crate) fn rearm_children_at(&mut self, path: &Ustring) {
+        self.rearm_at(path, |kind| kind == WatchKind::Child);
     }
 
     /// Sets watches again on the current connection, from what they have been told so far.

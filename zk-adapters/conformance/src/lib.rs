@@ -1,7 +1,7 @@
 //! Scenarios that every adapter lives through on real servers, written once: whatever moves a session's bytes, it
 //! behaves the same.
 //!
-//! An adapter is made to speak [`Adapter`] and [`Client`]; [`scenarios!`](crate::scenarios) makes a test of each
+//! An adapter is made to speak [`Adapter`] and [`Client`]; [`scenarios!`](macro@crate::scenarios) makes a test of each
 //! scenario for it.
 
 pub mod adapters;
