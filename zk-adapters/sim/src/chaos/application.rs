@@ -104,7 +104,8 @@ impl Chaos {
 
     fn draw_request(&mut self) -> Request {
         let path = *self.rng.choice(&PATHS).expect("a choice");
-        let watch = self.rng.u32(0..3) == 0;
+        let is_apart = self.is_old() && ["/a/d", "/b"].contains(&path);
+        let watch = self.rng.u32(0..3) == 0 && !is_apart;
         match self.rng.u32(0..34) {
             0..5 => Request::GetData(GetDataRequest { path: path.into(), watch }),
             5..8 => Request::Exists(ExistsRequest { path: path.into(), watch }),
@@ -117,7 +118,10 @@ impl Chaos {
             16..22 => self.create(path),
             22..25 => Request::Delete(DeleteRequest { path: path.into(), version: self.version() }),
             25 => Request::Sync(SyncRequest { path: path.into() }),
-            26..28 => Request::AddWatch(AddWatchRequest { path: path.into(), mode: self.mode(path) }),
+            26..28 => match self.mode(path) {
+                Some(mode) => Request::AddWatch(AddWatchRequest { path: path.into(), mode }),
+                None => Request::GetData(GetDataRequest { path: path.into(), watch: true }),
+            },
             28 => {
                 // Not all kinds at once: the session itself removes watches so, and it couldn't be told whose it is.
                 let watcher_type = WatcherType(*self.rng.choice(&[1, 2, 4, 5]).expect("a choice"));
@@ -128,11 +132,20 @@ impl Chaos {
         }
     }
 
-    /// Before 3.9 a path can't have both kinds of persistent watches: they end each other, whatever a client does.
-    fn mode(&mut self, path: &str) -> AddWatchMode {
-        let is_old = self.world.ensemble().options().version < Version::V3_9;
-        let is_recursive = if is_old { path.len() < 3 } else { self.rng.bool() };
-        if is_recursive { AddWatchMode::PERSISTENT_RECURSIVE } else { AddWatchMode::PERSISTENT }
+    /// Before 3.9 a path has one mode, the last one, whatever a client does: there, some paths are for persistent watches
+    /// and some for one-time ones.
+    fn mode(&mut self, path: &str) -> Option<AddWatchMode> {
+        match path {
+            "/a/d" if self.is_old() => Some(AddWatchMode::PERSISTENT),
+            "/b" if self.is_old() => Some(AddWatchMode::PERSISTENT_RECURSIVE),
+            _ if self.is_old() => None,
+            _ if self.rng.bool() => Some(AddWatchMode::PERSISTENT),
+            _ => Some(AddWatchMode::PERSISTENT_RECURSIVE),
+        }
+    }
+
+    fn is_old(&self) -> bool {
+        self.world.ensemble().options().version < Version::V3_9
     }
 
     fn create(&mut self, path: &str) -> Request {
