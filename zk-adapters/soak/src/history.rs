@@ -1,6 +1,6 @@
 //! What the ensemble did: the committed transactions, and the tree that they make.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use zk_session::zk_proto::SessionId;
@@ -14,6 +14,9 @@ pub(crate) struct History {
     pub(crate) txns: Vec<Txn>,
     /// Entries that no majority of the servers has: leftovers of leaders that fell.
     pub(crate) leftovers: usize,
+    /// The sessions that a server refused to resume. A leader that was frozen and has lost its followers does so, before it
+    /// finds out, where the ensemble hasn't expired the session, or not yet.
+    pub(crate) refused: BTreeSet<SessionId>,
 }
 
 impl History {
@@ -34,6 +37,15 @@ impl History {
             history.leftovers += variants.len() - usize::from(committed.is_some());
         }
         history
+    }
+
+    /// Adds the sessions that a server says in its log that it refused.
+    pub(crate) fn add_refused(&mut self, log: &str) {
+        let ids = log.split(REFUSED).skip(1).filter_map(|rest| {
+            let digits = rest.split(|c: char| !c.is_ascii_hexdigit()).next()?;
+            u64::from_str_radix(digits, 16).ok()
+        });
+        self.refused.extend(ids.map(|id| SessionId(id.cast_signed())));
     }
 
     /// Within an epoch each transaction has the next number, from 1 on: what isn't so is missing in the logs.
@@ -142,6 +154,8 @@ pub(crate) fn token_of(data: &[u8]) -> String {
     String::from_utf8_lossy(token).into_owned()
 }
 
+/// What `ZooKeeperServer` logs before the id of a session that it doesn't resume.
+const REFUSED: &str = "Invalid session 0x";
 /// What follows a token in larger data.
 pub(crate) const FILLER: u8 = b'|';
 
@@ -182,6 +196,18 @@ mod tests {
     }
 
     #[test]
+    fn refused_sessions_are_read_from_a_servers_log() {
+        let mut history = History::default();
+        history.add_refused(
+            "20:06:03.415 [main] INFO ZooKeeperServer - Invalid session 0x30000223 for client /127.0.0.1:5, probably expired\n\
+             20:06:03.416 [main] INFO ZooKeeperServer - Established session 0x7 with negotiated timeout 3000\n\
+             20:06:03.417 [main] INFO ZooKeeperServer - Invalid session 0xff00022300000000 for client /127.0.0.1:6\n",
+        );
+        let wanted = [SessionId(0x3000_0223), SessionId(0xff00_0223_0000_0000_u64.cast_signed())];
+        assert_eq!(history.refused, BTreeSet::from(wanted));
+    }
+
+    #[test]
     fn transactions_make_a_tree() {
         let set = one(Applied::Set { path: "/a".to_owned(), data: "y".into(), version: 1 });
         let delete = one(Applied::Delete { path: "/b".to_owned() });
@@ -195,7 +221,7 @@ mod tests {
                 txn(6, 6, delete),
                 txn(7, 5, Body::CloseSession),
             ],
-            leftovers: 0,
+            ..History::default()
         };
         let znode = |data: &'static str, czxid, mzxid, version, owner| Znode {
             data: data.into(),
@@ -212,7 +238,7 @@ mod tests {
     #[test]
     fn trees_that_differ_are_told_apart() {
         let tree = |path: &str, zxid| {
-            let history = History { txns: vec![txn(zxid, 5, create(path, false))], leftovers: 0 };
+            let history = History { txns: vec![txn(zxid, 5, create(path, false))], ..History::default() };
             history.tree("")
         };
         assert!(compare("rule", "it", &tree("/a", 1), &tree("/a", 1)).is_none());

@@ -17,10 +17,6 @@ impl Moment {
         Self(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 
-    pub(crate) fn plus(self, duration: Duration) -> Self {
-        Self(self.0 + millis(duration))
-    }
-
     pub(crate) fn minus(self, duration: Duration) -> Self {
         Self(self.0 - millis(duration))
     }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::history::History;
 use crate::ledger::{Books, End, Intent, Line, Moment, Outcome, Violation, Why};
+use crate::txn_log::Body;
 
 /// What happened, in numbers.
 pub(crate) fn print(books: &Books, history: &History) {
@@ -40,12 +41,28 @@ pub(crate) fn print(books: &Books, history: &History) {
     let connections: u64 = books.sessions.values().map(|session| session.connections).sum();
     let may_be_expired: usize = books.sessions.values().map(|session| session.may_be_expired).sum();
     let late: usize = books.sessions.values().map(|session| session.late.len()).sum();
+    println!("expired for a server that had fallen behind: {}", expired_by_one(books, history));
     println!("reconnects: {}", connections.saturating_sub(books.sessions.len() as u64));
     println!("MayBeExpired: {may_be_expired}; Late: {late}");
     let unbounded = books.operations.iter().filter(|operation| operation.deadline.is_none());
     let longest = unbounded.map(|operation| operation.ended.since(operation.begun)).max();
     println!("the longest wait for an outcome without a deadline: {:?}", longest.unwrap_or_default());
-    println!("transactions: {}, and {} leftovers", history.txns.len(), history.leftovers);
+    println!("transactions: {}, and {} leftovers of fallen leaders", history.txns.len(), history.leftovers);
+}
+
+/// How many sessions a server refused before the ensemble had closed them.
+fn expired_by_one(books: &Books, history: &History) -> usize {
+    let closed: BTreeMap<_, _> = history
+        .txns
+        .iter()
+        .filter(|txn| txn.body == Body::CloseSession)
+        .map(|txn| (txn.session, txn.at))
+        .collect();
+    let expired = books.sessions.values().filter_map(|session| match session.end {
+        Some((at, End::Expired)) => Some((session.id, at)),
+        _ => None,
+    });
+    expired.filter(|(session, at)| closed.get(session).is_none_or(|closed| closed > at)).count()
 }
 
 fn print_counts(names: impl Iterator<Item = impl Display>) {

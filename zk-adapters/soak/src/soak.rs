@@ -3,6 +3,7 @@
 use core::error::Error;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -182,7 +183,11 @@ fn logs(ensemble: &Ensemble) -> Result<History, Box<dyn Error>> {
         let folder = ensemble.folder().join(format!("server.{}", server + 1));
         logs.push(read_folder(&folder.join(Path::new("data/version-2")))?);
     }
-    Ok(History::merged(&logs))
+    let mut history = History::merged(&logs);
+    for server in 0..ensemble.len() {
+        history.add_refused(&String::from_utf8_lossy(&fs::read(ensemble.log_path(server))?));
+    }
+    Ok(history)
 }
 
 const SERVERS: usize = 3;

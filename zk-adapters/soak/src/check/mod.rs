@@ -28,6 +28,7 @@ pub(crate) fn check(books: &Books, history: &History) -> Vec<Violation> {
 
 /// The history, to look things up in.
 struct Index<'a> {
+    history: &'a History,
     writes: BTreeMap<Key, Vec<&'a Txn>>,
     by_zxid: BTreeMap<i64, &'a Txn>,
     /// When each session ended.
@@ -36,7 +37,8 @@ struct Index<'a> {
 
 impl<'a> Index<'a> {
     fn new(history: &'a History) -> Self {
-        let mut index = Self { writes: BTreeMap::new(), by_zxid: BTreeMap::new(), closed: BTreeMap::new() };
+        let mut index =
+            Self { history, writes: BTreeMap::new(), by_zxid: BTreeMap::new(), closed: BTreeMap::new() };
         for txn in &history.txns {
             index.by_zxid.insert(txn.zxid, txn);
             if txn.body == Body::CloseSession {
