@@ -2,7 +2,7 @@ use core::{cell::RefCell, time::Duration};
 
 use zk_client::{ConnectError, Error, SessionEnd, SessionEvent};
 use zk_session::{Config, Credentials, zk_proto::Request};
-use zk_std::{Connector, SessionEvents};
+use zk_std::SessionEvents;
 
 use crate::{Adapter, Client, PATIENCE, Pending, PendingWatch};
 
@@ -18,8 +18,8 @@ struct StdClient {
 
 impl Adapter for Std {
     fn connect(&self, config: Config, limit: Duration) -> Result<Box<dyn Client>, ConnectError> {
-        let connector = Connector::new(ANY)?.configure(|own| *own = config);
-        let (client, events) = connector.deadline(PATIENCE).connect_limit(limit).connect()?;
+        let builder = zk_std::Client::builder(ANY)?.configure(|own| *own = config);
+        let (client, events) = builder.deadline(PATIENCE).connect_limit(limit).connect()?;
         Ok(Box::new(StdClient { client, events: RefCell::new(events) }))
     }
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use tokio::{runtime::Runtime, time::timeout};
 use zk_client::{ConnectError, Error, SessionEnd, SessionEvent};
 use zk_session::{Config, Credentials, zk_proto::Request};
-use zk_tokio::{Connector, SessionEvents};
+use zk_tokio::SessionEvents;
 
 use crate::{Adapter, Client, PATIENCE, Pending, PendingWatch};
 
@@ -23,8 +23,8 @@ impl Adapter for Tokio {
     fn connect(&self, config: Config, limit: Duration) -> Result<Box<dyn Client>, ConnectError> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
-        let connector = Connector::new(ANY)?.configure(|own| *own = config);
-        let (client, events) = patient(&runtime, connector.connect_limit(limit).connect())?;
+        let builder = zk_tokio::Client::builder(ANY)?.configure(|own| *own = config);
+        let (client, events) = patient(&runtime, builder.connect_limit(limit).connect())?;
         Ok(Box::new(TokioClient { client, events: RefCell::new(events), runtime: Rc::new(runtime) }))
     }
 }
