@@ -54,6 +54,7 @@ mod parking;
 mod probe;
 mod pumped;
 mod reader;
+mod recipes;
 #[cfg(feature = "tls")]
 mod secured;
 mod shared;

@@ -2,7 +2,7 @@ use core::{fmt, time::Duration};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use zk_client::{Hub, Typed, requests, requests::Watching};
+use zk_client::{Errand, Hub, Typed, requests, requests::Watching};
 use zk_proto::{
     Acl, ConnectString, ConnectStringError, CreateMode, ErrorResponse, GetChildren2Response, GetDataResponse,
     PathError, Request, Response, ServerAddr, SessionId, Stat, Ustring, Vector, Zxid, validate_path,
@@ -293,6 +293,11 @@ impl Client {
 
     pub(crate) fn call<T>(&self, typed: Typed<T>) -> Call<T> {
         Call::submit(self.shared(), &self.chroot, typed, self.options, |_, _| {})
+    }
+
+    /// Runs a recipe for this handle's root and ACL.
+    pub(crate) fn run<T>(&self, recipe: impl FnOnce(&Chroot, Vector<Acl>) -> Errand<T>) -> Call<T> {
+        Call::run(self.shared(), &self.chroot, recipe(&self.chroot, self.acl.clone()), self.options)
     }
 
     pub(crate) fn standing_call(&self, typed: Typed<ErrorResponse>) -> StandingCall {

@@ -34,6 +34,7 @@ mod events;
 mod link;
 mod operations;
 mod probe;
+mod recipes;
 mod shared;
 mod standing;
 mod trace;
