@@ -5,9 +5,7 @@ use core::{error::Error, time::Duration};
 use tokio::time::timeout;
 use zk_session::ServerOrder;
 use zk_sim::{Options, serve::Served};
-use zk_tokio::{
-    Client, CreateMode, DisconnectReason, EventType, SessionEvent, SessionEvents,
-};
+use zk_tokio::{Client, CreateMode, DisconnectReason, EventType, SessionEvent, SessionEvents};
 
 use crate::meddler::{Meddler, Seen, Then, reply, xid};
 
