@@ -30,13 +30,13 @@ impl Client {
     ) -> Result<(Self, Events), ConnectError> {
         match kind {
             Kind::Tokio => {
-                let connector = zk_tokio::Connector::new(ANY)?.configure(|own| *own = config);
-                let (client, events) = runtime.block_on(connector.connect())?;
+                let builder = zk_tokio::Client::builder(ANY)?.configure(|own| *own = config);
+                let (client, events) = runtime.block_on(builder.connect())?;
                 Ok((Self::Tokio(runtime.clone(), client), Events::Tokio(runtime.clone(), events)))
             }
             Kind::Std => {
-                let connector = zk_std::Connector::new(ANY)?.configure(|own| *own = config);
-                let (client, events) = connector.connect()?;
+                let builder = zk_std::Client::builder(ANY)?.configure(|own| *own = config);
+                let (client, events) = builder.connect()?;
                 Ok((Self::Std(client), Events::Std(events)))
             }
         }

@@ -199,9 +199,8 @@ impl Trouble {
 
 /// Whether the servers commit a change, asked without a relay between.
 fn commits(ensemble: &Ensemble) -> Result<(), String> {
-    let connector =
-        zk_std::Client::connector(&ensemble.connect_string()).map_err(|error| error.to_string())?;
-    let (client, _) = connector.connect_limit(COMMIT).connect().map_err(|error| error.to_string())?;
+    let builder = zk_std::Client::builder(&ensemble.connect_string()).map_err(|error| error.to_string())?;
+    let (client, _) = builder.connect_limit(COMMIT).connect().map_err(|error| error.to_string())?;
     let outcome = client.with_deadline(COMMIT).set_data(ROOT, "probe", -1).wait();
     client.close();
     outcome.map(drop).map_err(|error| error.to_string())

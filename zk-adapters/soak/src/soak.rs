@@ -12,7 +12,6 @@ use fastrand::Rng;
 use tokio::runtime::Runtime;
 use zk_harness::{Ensemble, Relay};
 use zk_session::zk_proto::{ConnectString, CreateMode, SessionId};
-use zk_std::OPEN_ACL_UNSAFE;
 
 use crate::connection::Place;
 use crate::drawing::{MIRRORED, ROOT, foundations};
@@ -75,7 +74,7 @@ fn addresses(relays: &[Relay]) -> String {
 fn lay_foundations(ensemble: &Ensemble) -> Result<(), Box<dyn Error>> {
     let (client, _) = zk_std::Client::connect(&ensemble.connect_string())?;
     for path in foundations(WORKERS) {
-        client.create(path, "foundation", CreateMode::Persistent, OPEN_ACL_UNSAFE).wait()?;
+        client.create(path, "foundation", CreateMode::Persistent).wait()?;
     }
     client.close();
     Ok(())
