@@ -67,32 +67,14 @@ impl Faults {
 
     /// Has all servers serve and commit again. Tells whether they had to be restarted for that.
     fn revive(&self, ensemble: &Ensemble) -> bool {
-        self.wake(ensemble);
-        let Err(why) = commits(ensemble) else { return false };
-        self.ledger.tell(format!("FINDING: the servers serve, but don't commit: {why}; {}", dump(ensemble)));
+        let Err(why) = wake(ensemble).and_then(|()| commits(ensemble)) else { return false };
+        self.ledger.tell(format!("FINDING: the ensemble doesn't come back: {}; {why}", dump(ensemble)));
         self.ledger.write(|books| books.wedged += 1);
         (0..ensemble.len()).for_each(|server| ensemble.kill(server));
-        self.wake(ensemble);
-        if let Err(why) = commits(ensemble) {
-            self.ledger.violated("servers come back", format!("they don't commit: {why}"));
+        if let Err(why) = wake(ensemble).and_then(|()| commits(ensemble)) {
+            self.ledger.violated("servers come back", why);
         }
         true
-    }
-
-    fn wake(&self, ensemble: &Ensemble) {
-        for server in 0..ensemble.len() {
-            ensemble.resume(server);
-            if ensemble.pid(server).is_none()
-                && let Err(error) = ensemble.launch(server)
-            {
-                self.ledger.violated("servers come back", error.to_string());
-            }
-        }
-        for server in 0..ensemble.len() {
-            if let Err(error) = ensemble.wait_until_serving(server, REVIVAL) {
-                self.ledger.violated("servers come back", error.to_string());
-            }
-        }
     }
 
     pub(crate) fn of_network(mut self, relays: &[Relay], stop: &AtomicBool) {
@@ -197,6 +179,21 @@ impl Trouble {
     }
 }
 
+/// Has all servers run, and waits until they serve.
+fn wake(ensemble: &Ensemble) -> Result<(), String> {
+    for server in 0..ensemble.len() {
+        ensemble.resume(server);
+        if ensemble.pid(server).is_none() {
+            ensemble.launch(server).map_err(|error| error.to_string())?;
+        }
+    }
+    let servers = 0..ensemble.len();
+    servers.map(|server| ensemble.wait_until_serving(server, REVIVAL)).try_for_each(|mode| match mode {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    })
+}
+
 /// Whether the servers commit a change, asked without a relay between.
 fn commits(ensemble: &Ensemble) -> Result<(), String> {
     let builder = zk_std::Client::builder(&ensemble.connect_string()).map_err(|error| error.to_string())?;
@@ -234,6 +231,6 @@ fn heal(relay: &Relay) {
 }
 
 /// How long a server may take to serve again.
-const REVIVAL: Duration = Duration::from_secs(60);
+const REVIVAL: Duration = Duration::from_secs(30);
 /// How long servers that serve may take to commit a change.
-const COMMIT: Duration = Duration::from_secs(30);
+const COMMIT: Duration = Duration::from_secs(20);

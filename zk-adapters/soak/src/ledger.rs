@@ -263,7 +263,7 @@ pub(crate) struct Books {
     pub(crate) operations: Vec<Operation>,
     pub(crate) sessions: BTreeMap<SessionId, Session>,
     pub(crate) faults: Vec<Fault>,
-    /// How often the servers served, but committed nothing.
+    /// How often the ensemble didn't come back by itself after a fault, and was restarted.
     pub(crate) wedged: usize,
     /// What happened, for those who want to know why.
     pub(crate) story: Vec<Line>,
