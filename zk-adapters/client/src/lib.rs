@@ -7,6 +7,7 @@
 mod error;
 mod events;
 mod hub;
+mod machine;
 pub mod requests;
 mod slots;
 mod standing;
@@ -19,6 +20,9 @@ pub use error::{
 };
 pub use events::{EventQueue, SessionEnd, SessionEvent};
 pub use hub::{Hub, NO_LATER, Wakeups};
+#[cfg(feature = "record")]
+pub use machine::Recorder;
+pub use machine::{Machine, Recording};
 pub use requests::{Created, Typed};
 pub use slots::{SlotId, Slots};
 pub use standing::{Standing, StandingEvent};

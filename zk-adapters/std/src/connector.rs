@@ -4,8 +4,9 @@ use core::{
 };
 use std::{hash::RandomState, sync::Arc, time::Instant};
 
+use zk_client::Recording;
 use zk_proto::{ConnectString, ConnectStringError};
-use zk_session::{Config, Credentials, Epoch, Session};
+use zk_session::{Config, Credentials, Epoch};
 
 use crate::{Client, ConnectError, SessionEvents, shared::Shared, ticker, transport::Security};
 
@@ -30,6 +31,7 @@ pub struct Connector {
     connect_limit: Duration,
     deadline: Option<Duration>,
     security: Security,
+    recording: Recording,
 }
 
 impl Connector {
@@ -48,6 +50,7 @@ impl Connector {
             connect_limit: DEFAULT_CONNECT_LIMIT,
             deadline: Some(DEFAULT_DEADLINE),
             security: Security::default(),
+            recording: Recording::default(),
         })
     }
 
@@ -67,6 +70,24 @@ impl Connector {
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: crate::Tls) -> Self {
         self.security.tls = Some(tls);
+        self
+    }
+
+    /// Records the session that is made next, as a transcript that can be replayed: attach it to a bug report. The
+    /// session's password and its other secrets aren't in it; paths, data and ACLs are. See [`Recorder`](crate::Recorder)
+    /// for what else it means. Default: not recorded.
+    ///
+    /// ```no_run
+    /// use zk_std::{Client, Recorder};
+    ///
+    /// # fn f() -> Result<(), Box<dyn core::error::Error>> {
+    /// let connector = Client::connector("zk1,zk2,zk3")?.record(Recorder::create("trouble.drive")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "record")]
+    pub fn record(mut self, recorder: crate::Recorder) -> Self {
+        self.recording.recorder = Some(recorder);
         self
     }
 
@@ -120,7 +141,7 @@ impl Connector {
     /// [`ConnectError::NoThread`], if the operating system refuses one.
     pub fn start(self) -> Result<(Client, SessionEvents), ConnectError> {
         let epoch = Epoch::new(Instant::now());
-        let session = Session::new(self.config, zk_session::Instant::ZERO);
+        let session = self.recording.open(self.config, zk_session::Instant::ZERO);
         let shared = Arc::new(Shared::new(session, epoch, self.security));
         ticker::spawn(&shared).map_err(|error| ConnectError::NoThread(Arc::new(error)))?;
         let events = SessionEvents::new(Arc::clone(&shared));

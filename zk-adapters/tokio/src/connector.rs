@@ -5,8 +5,9 @@ use core::{
 use std::{hash::RandomState, sync::Arc};
 
 use tokio::time::{Instant, timeout};
+use zk_client::Recording;
 use zk_proto::{ConnectString, ConnectStringError};
-use zk_session::{Config, Credentials, Epoch, Session};
+use zk_session::{Config, Credentials, Epoch};
 
 use crate::{
     Client, ConnectError, SessionEvents, driver::Driver, shared::Shared, trace, transport::Security,
@@ -34,6 +35,7 @@ pub struct Connector {
     connect_limit: Duration,
     deadline: Option<Duration>,
     security: Security,
+    recording: Recording,
 }
 
 impl Connector {
@@ -52,6 +54,7 @@ impl Connector {
             connect_limit: DEFAULT_CONNECT_LIMIT,
             deadline: None,
             security: Security::default(),
+            recording: Recording::default(),
         })
     }
 
@@ -71,6 +74,24 @@ impl Connector {
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: crate::Tls) -> Self {
         self.security.tls = Some(tls);
+        self
+    }
+
+    /// Records the session that is made next, as a transcript that can be replayed: attach it to a bug report. The
+    /// session's password and its other secrets aren't in it; paths, data and ACLs are. See [`Recorder`](crate::Recorder)
+    /// for what else it means. Default: not recorded.
+    ///
+    /// ```no_run
+    /// use zk_tokio::{Client, Recorder};
+    ///
+    /// # fn f() -> Result<(), Box<dyn core::error::Error>> {
+    /// let connector = Client::connector("zk1,zk2,zk3")?.record(Recorder::create("trouble.drive")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "record")]
+    pub fn record(mut self, recorder: crate::Recorder) -> Self {
+        self.recording.recorder = Some(recorder);
         self
     }
 
@@ -128,7 +149,7 @@ impl Connector {
     /// As [`connect`](Self::connect).
     pub fn start(self) -> (Client, SessionEvents) {
         let epoch = Epoch::new(Instant::now().into_std());
-        let session = Session::new(self.config, zk_session::Instant::ZERO);
+        let session = self.recording.open(self.config, zk_session::Instant::ZERO);
         let shared = Arc::new(Shared::new(session, epoch));
         trace::spawn(Driver::new(Arc::clone(&shared), self.security));
         let events = SessionEvents::new(Arc::clone(&shared));
