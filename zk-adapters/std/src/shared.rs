@@ -4,9 +4,9 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-use zk_client::{Hub, Wakeups};
+use zk_client::{Hub, Machine, Wakeups};
 use zk_proto::ServerAddr;
-use zk_session::{Action, ConnectionId, Epoch, Instant, Session};
+use zk_session::{Action, ConnectionId, Epoch, Instant};
 
 use crate::{link::Link, probe, reader, transport::Security};
 
@@ -42,7 +42,7 @@ pub(crate) struct Inner {
 pub(crate) type Guard<'a> = MutexGuard<'a, Inner>;
 
 impl Shared {
-    pub(crate) fn new(session: Session, epoch: Epoch, security: Security) -> Self {
+    pub(crate) fn new(session: Machine, epoch: Epoch, security: Security) -> Self {
         let inner = Inner {
             hub: Hub::new(session),
             link: None,
