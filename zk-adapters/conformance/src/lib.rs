@@ -105,6 +105,7 @@ macro_rules! scenarios {
             a_lost_request_may_have_been_applied_and_an_unsent_one_was_not
             a_session_that_was_cut_off_too_long_expires
             a_session_is_resumed_with_its_password_and_not_without
+            it_keeps_the_rules_for_reconnecting
             a_close_is_confirmed_and_takes_ephemeral_znodes_with_it;
             recipes:
             paths_are_made_although_others_make_and_remove_them

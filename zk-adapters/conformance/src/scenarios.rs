@@ -1,7 +1,7 @@
 //! What a session may live through. Each is a test of an adapter: it panics where the adapter falls short.
 
 use core::time::Duration;
-use std::time::Instant;
+use std::{thread, time::Instant};
 
 use zk_client::{ConnectError, Error, SessionEnd, SessionEvent, WatchEnded};
 use zk_harness::{BlackHole, DeadPort, Direction, Ensemble, Relay};
@@ -11,6 +11,10 @@ use zk_session::{
         CreateMode, DeleteRequest, ErrorCode, EventType, ExistsRequest, GetChildren2Request, GetDataRequest,
         GetDataResponse, OPEN_ACL_UNSAFE, Request, Response, SetDataRequest, Stat,
     },
+};
+use zk_sim::{
+    Version,
+    reconnect::{Check, Outcome},
 };
 
 use crate::{Adapter, Client, PATIENCE, hostile};
@@ -187,7 +191,7 @@ pub fn a_lost_request_may_have_been_applied_and_an_unsent_one_was_not(adapter: &
     let large = |number| create_request(&path(number), vec![0; 900_000], CreateMode::Persistent);
     let creates: Vec<_> = (0..16).map(|number| client.submit(large(number))).collect();
     // The sockets' buffers on the way are full.
-    std::thread::sleep(Duration::from_secs(2));
+    thread::sleep(Duration::from_secs(2));
     relay.cut();
     relay.heal();
     let outcomes = creates.into_iter().map(|create| create().expect_err("nothing gets through"));
@@ -267,6 +271,21 @@ pub fn a_close_is_confirmed_and_takes_ephemeral_znodes_with_it(adapter: &dyn Ada
 
 pub(crate) fn standalone() -> Ensemble {
     Ensemble::standalone().expect("a ZooKeeper server")
+}
+
+/// What is asked of any client that reconnects: the handshake, identity, watches, pings, back-off.
+pub fn it_keeps_the_rules_for_reconnecting(adapter: &dyn Adapter) {
+    let check = Check::start(Version::V3_9, 0).expect("simulated servers");
+    let mut config = config(&check.connect_string());
+    config.session_timeout = Duration::from_secs(3);
+    let verdicts = thread::spawn(move || check.run(PATIENCE, |_| {}));
+    let client = adapter.connect(config, PATIENCE).expect("a session");
+    let watch = client.watch_data("/check").expect("it is watched");
+    while client.event().is_some() {}
+    for verdict in verdicts.join().expect("no panic").expect("a session") {
+        assert_eq!(verdict.outcome, Outcome::Passed, "{verdict}");
+    }
+    assert_eq!(watch().expect("an event").event_type, EventType::NODE_DATA_CHANGED);
 }
 
 fn dead_port() -> DeadPort {
