@@ -2,11 +2,11 @@ use core::{
     hash::{BuildHasher, Hasher},
     time::Duration,
 };
-use std::{hash::RandomState, sync::Arc, time::Instant};
+use std::{hash::RandomState, sync::Arc};
 
 use zk_client::Recording;
 use zk_proto::{Acl, ConnectString, ConnectStringError, OPEN_ACL_UNSAFE, Vector};
-use zk_session::{Config, Credentials, Epoch};
+use zk_session::{Config, Credentials};
 
 use crate::{Client, ConnectError, SessionEvents, shared::Shared, ticker, transport::Security};
 
@@ -144,9 +144,8 @@ impl Builder {
     ///
     /// [`ConnectError::NoThread`], if the operating system refuses one.
     pub fn start(self) -> Result<(Client, SessionEvents), ConnectError> {
-        let epoch = Epoch::new(Instant::now());
         let session = self.recording.open(self.config, zk_session::Instant::ZERO);
-        let shared = Arc::new(Shared::new(session, epoch, self.security));
+        let shared = Arc::new(Shared::new(session, self.security));
         ticker::spawn(&shared).map_err(|error| ConnectError::NoThread(Arc::new(error)))?;
         let events = SessionEvents::new(Arc::clone(&shared));
         Ok((Client::new(shared, self.deadline, self.acl), events))
