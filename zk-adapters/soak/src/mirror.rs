@@ -12,7 +12,7 @@ use crate::client::{Kind, Standing, Watch};
 use crate::connection::{Connection, Place, RECOVERY};
 use crate::drawing::MIRRORED;
 use crate::history::{Tree, Znode, compare};
-use crate::ledger::Moment;
+use crate::ledger::{Checkpoint, Moment};
 
 /// By what it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub(crate) struct Mirror {
     standing: Option<Standing>,
     connection: Option<Connection>,
     resyncs: usize,
+    /// When it last tried to check in.
+    checked: Moment,
 }
 
 impl Mirror {
@@ -60,6 +62,7 @@ impl Mirror {
             standing: None,
             connection: None,
             resyncs: 0,
+            checked: Moment::now(),
         }
     }
 
@@ -67,7 +70,34 @@ impl Mirror {
     pub(crate) fn follow(&mut self, stop: &AtomicBool) {
         while !stop.load(Ordering::Relaxed) {
             self.step();
+            if Moment::now().since(self.checked) > CHECK_INTERVAL {
+                self.checked = Moment::now();
+                self.check_in();
+            }
         }
+    }
+
+    /// Catches up with all that its session has seen, and writes down what it has then.
+    fn check_in(&mut self) -> Option<()> {
+        let from = self.connection.as_ref()?.client.last_zxid().0;
+        let session = self.connection.as_ref()?.session;
+        if !self.sync() {
+            return None;
+        }
+        self.listen();
+        if !self.work() {
+            return None;
+        }
+        let connection = self.connection.as_ref().filter(|connection| connection.session == session)?;
+        let checkpoint = Checkpoint {
+            client: self.number,
+            at: Moment::now(),
+            from,
+            to: connection.client.last_zxid().0,
+            znodes: self.tree.znodes.iter().map(|(path, znode)| (path.clone(), znode.mzxid)).collect(),
+        };
+        self.place.ledger.write(|books| books.checkpoints.push(checkpoint));
+        Some(())
     }
 
     /// Follows the changes until it has caught up with a tree that doesn't change any more.
@@ -108,6 +138,12 @@ impl Mirror {
             self.begin_anew();
         }
         self.listen();
+        self.work();
+        thread::sleep(POLL);
+    }
+
+    /// Reads what is to be read; tells whether all was.
+    fn work(&mut self) -> bool {
         while let Some(task) = self.tasks.pop_first() {
             let is_done = match &task {
                 Task::All => self.read_all(),
@@ -116,10 +152,10 @@ impl Mirror {
             };
             if is_done != Some(true) {
                 self.tasks.insert(task);
-                break;
+                return false;
             }
         }
-        thread::sleep(POLL);
+        true
     }
 
     fn begin_anew(&mut self) {
@@ -234,11 +270,14 @@ impl Mirror {
         Some(false)
     }
 
-    fn sync(&self) {
-        let Some(connection) = &self.connection else { return };
-        if connection.client.submit(Request::Sync(SyncRequest { path: "/".into() })).wait().is_none() {
+    /// Whether a sync is answered.
+    fn sync(&self) -> bool {
+        let Some(connection) = &self.connection else { return false };
+        let outcome = connection.client.submit(Request::Sync(SyncRequest { path: "/".into() })).wait();
+        if outcome.is_none() {
             self.place.ledger.violated("every call has an outcome", self.name());
         }
+        matches!(outcome, Some(Ok(_)))
     }
 }
 
@@ -259,4 +298,5 @@ impl From<GetDataResponse> for Znode {
     }
 }
 
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(50);
