@@ -5,10 +5,10 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 use std::thread;
 
-use zk_client::{Error, StandingEvent, WatchEnded};
-use zk_session::zk_proto::{ErrorCode, GetChildren2Response, GetDataResponse, Request, SyncRequest};
+use zk_client::{StandingEvent, WatchEnded};
+use zk_session::zk_proto::{GetChildren2Response, GetDataResponse};
 
-use crate::client::{Kind, Standing, Watch};
+use crate::client::{Client, Failed, Kind, Standing, Watch};
 use crate::connection::{Connection, Place, RECOVERY};
 use crate::drawing::MIRRORED;
 use crate::history::{Tree, Znode, compare};
@@ -72,32 +72,29 @@ impl Mirror {
             self.step();
             if Moment::now().since(self.checked) > CHECK_INTERVAL {
                 self.checked = Moment::now();
-                self.check_in();
+                let outcome = self.check_in();
+                self.note(outcome);
             }
         }
     }
 
     /// Catches up with all that its session has seen, and writes down what it has then.
-    fn check_in(&mut self) -> Option<()> {
-        let from = self.connection.as_ref()?.client.last_zxid().0;
-        let session = self.connection.as_ref()?.session;
-        if !self.sync() {
-            return None;
-        }
+    fn check_in(&mut self) -> Result<(), Failed> {
+        let connection = self.connection.as_ref().ok_or(Failed::NoSession)?;
+        let (from, session) = (connection.client.last_zxid().0, connection.session);
+        connection.client.sync()?;
         self.listen();
-        if !self.work() {
-            return None;
-        }
-        let connection = self.connection.as_ref().filter(|connection| connection.session == session)?;
+        self.read()?;
+        let connection = self.connection.as_ref().filter(|connection| connection.session == session);
         let checkpoint = Checkpoint {
             client: self.number,
             at: Moment::now(),
             from,
-            to: connection.client.last_zxid().0,
+            to: connection.ok_or(Failed::NoSession)?.client.last_zxid().0,
             znodes: self.tree.znodes.iter().map(|(path, znode)| (path.clone(), znode.mzxid)).collect(),
         };
         self.place.ledger.write(|books| books.checkpoints.push(checkpoint));
-        Some(())
+        Ok(())
     }
 
     /// Follows the changes until it has caught up with a tree that doesn't change any more.
@@ -111,8 +108,8 @@ impl Mirror {
             }
             self.step();
         }
-        self.sync();
-        self.step();
+        let outcome = self.check_in();
+        self.note(outcome);
         let differs = compare("mirrors equal the tree", &self.name(), &self.tree, wanted);
         self.place.ledger.write(|books| books.wrong.extend(differs));
     }
@@ -138,24 +135,32 @@ impl Mirror {
             self.begin_anew();
         }
         self.listen();
-        self.work();
+        let outcome = self.read();
+        self.note(outcome);
         thread::sleep(POLL);
     }
 
-    /// Reads what is to be read; tells whether all was.
-    fn work(&mut self) -> bool {
+    /// What fails is tried again; but no outcome at all is a violation.
+    fn note(&self, outcome: Result<(), Failed>) {
+        if let Err(Failed::Hangs) = outcome {
+            self.place.ledger.violated("every call has an outcome", self.name());
+        }
+    }
+
+    /// Reads what is to be read.
+    fn read(&mut self) -> Result<(), Failed> {
         while let Some(task) = self.tasks.pop_first() {
-            let is_done = match &task {
+            let outcome = match &task {
                 Task::All => self.read_all(),
                 Task::Children(path) => self.read_children(path),
                 Task::Data(path) => self.read_data(path),
             };
-            if is_done != Some(true) {
+            if outcome.is_err() {
                 self.tasks.insert(task);
-                return false;
+                return outcome;
             }
         }
-        true
+        Ok(())
     }
 
     fn begin_anew(&mut self) {
@@ -192,41 +197,31 @@ impl Mirror {
         }
     }
 
-    /// Whether it was done; none if there is no session.
-    fn read_all(&mut self) -> Option<bool> {
+    fn read_all(&mut self) -> Result<(), Failed> {
         if self.way == Way::Persistent && self.standing.is_none() {
-            let standing = self.connection.as_ref()?.client.watch_recursively(MIRRORED);
-            let Some(Ok(standing)) = standing else {
-                return self.failed(standing.map(|standing| standing.err()));
-            };
-            self.standing = Some(standing);
+            self.standing = Some(self.client()?.watch_recursively(MIRRORED)?);
         }
         self.tree = Tree::default();
         self.watches.clear();
-        self.tasks = [MIRRORED].into_iter().flat_map(reading).collect();
-        Some(true)
+        self.tasks = reading(MIRRORED).into();
+        Ok(())
     }
 
-    fn read_data(&mut self, path: &str) -> Option<bool> {
-        match self.data(path)? {
-            Some(Ok(response)) => {
-                self.tree.znodes.insert(path.to_owned(), Znode::from(response));
-                Some(true)
-            }
-            Some(Err(error)) if error.code() == Some(ErrorCode::NO_NODE) => {
+    fn read_data(&mut self, path: &str) -> Result<(), Failed> {
+        match self.data(path) {
+            Err(failed) if failed.is_no_node() => {
                 let gone = self.tree.below(path);
                 self.tree.znodes.retain(|path, _| !gone.znodes.contains_key(path));
-                Some(true)
             }
-            other => self.failed(other.map(Result::err)),
+            outcome => drop(self.tree.znodes.insert(path.to_owned(), Znode::from(outcome?))),
         }
+        Ok(())
     }
 
-    fn read_children(&mut self, path: &str) -> Option<bool> {
-        let response = match self.children(path)? {
-            Some(Ok(response)) => response,
-            Some(Err(error)) if error.code() == Some(ErrorCode::NO_NODE) => return Some(true),
-            other => return self.failed(other.map(Result::err)),
+    fn read_children(&mut self, path: &str) -> Result<(), Failed> {
+        let response = match self.children(path) {
+            Err(failed) if failed.is_no_node() => return Ok(()),
+            outcome => outcome?,
         };
         for name in response.children.iter_str() {
             let child = format!("{path}/{name}");
@@ -234,50 +229,30 @@ impl Mirror {
                 self.tasks.extend(reading(&child));
             }
         }
-        Some(true)
+        Ok(())
     }
 
-    /// The answer, with a watch where that is the way; no answer within the time is a violation.
-    fn data(&mut self, path: &str) -> Option<Option<Result<GetDataResponse, Error>>> {
-        let client = &self.connection.as_ref()?.client;
+    /// The data, with a watch where that is the way.
+    fn data(&mut self, path: &str) -> Result<GetDataResponse, Failed> {
         if self.way == Way::Persistent {
-            return Some(client.data(path));
+            return self.client()?.data(path);
         }
-        let Some(outcome) = client.data_and_watch(path) else { return Some(None) };
-        Some(Some(outcome.map(|(response, watch)| {
-            self.watches.push((Task::Data(path.to_owned()), watch));
-            response
-        })))
+        let (response, watch) = self.client()?.data_and_watch(path)?;
+        self.watches.push((Task::Data(path.to_owned()), watch));
+        Ok(response)
     }
 
-    fn children(&mut self, path: &str) -> Option<Option<Result<GetChildren2Response, Error>>> {
-        let client = &self.connection.as_ref()?.client;
+    fn children(&mut self, path: &str) -> Result<GetChildren2Response, Failed> {
         if self.way == Way::Persistent {
-            return Some(client.children(path));
+            return self.client()?.children(path);
         }
-        let Some(outcome) = client.children_and_watch(path) else { return Some(None) };
-        Some(Some(outcome.map(|(response, watch)| {
-            self.watches.push((Task::Children(path.to_owned()), watch));
-            response
-        })))
+        let (response, watch) = self.client()?.children_and_watch(path)?;
+        self.watches.push((Task::Children(path.to_owned()), watch));
+        Ok(response)
     }
 
-    /// It is tried again; but no outcome at all is a violation.
-    fn failed(&self, error: Option<Option<Error>>) -> Option<bool> {
-        if error.is_none() {
-            self.place.ledger.violated("every call has an outcome", self.name());
-        }
-        Some(false)
-    }
-
-    /// Whether a sync is answered.
-    fn sync(&self) -> bool {
-        let Some(connection) = &self.connection else { return false };
-        let outcome = connection.client.submit(Request::Sync(SyncRequest { path: "/".into() })).wait();
-        if outcome.is_none() {
-            self.place.ledger.violated("every call has an outcome", self.name());
-        }
-        matches!(outcome, Some(Ok(_)))
+    fn client(&self) -> Result<&Client, Failed> {
+        Ok(&self.connection.as_ref().ok_or(Failed::NoSession)?.client)
     }
 }
 
