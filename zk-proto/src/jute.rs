@@ -133,7 +133,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// If the length is below -1 or beyond the bytes left.
-    #[inline]
+    #[inline(always)]
     pub fn buffer(&mut self) -> Result<Option<Bytes>, DecodeError> {
         let bytes = self.bytes()?;
         let end = self.place();
@@ -144,7 +144,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// As [`buffer`](Self::buffer). The bytes themselves are not looked at.
-    #[inline]
+    #[inline(always)]
     pub fn ustring(&mut self) -> Result<crate::Ustring, DecodeError> {
         self.buffer().map(crate::Ustring::from_wire)
     }

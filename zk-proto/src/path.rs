@@ -116,34 +116,30 @@ pub fn is_ordinary_path(path: &[u8]) -> bool {
     let Some(last) = path.last_chunk() else {
         let mut padded = [b'_'; WINDOW];
         padded.iter_mut().zip(path).for_each(|(place, byte)| *place = *byte);
-        return is_ordinary_window(&padded);
+        return ordinary_places(&padded) == HIGH_BITS;
     };
+    let mut are_ordinary = ordinary_places(last);
     let mut rest = path;
-    while let Some(window) = rest.first_chunk() {
-        if !is_ordinary_window(window) {
-            return false;
-        }
-        rest = rest.get(size_of::<u64>()..).unwrap_or_default();
+    while let Some((bytes, after)) = rest.split_first_chunk::<{ size_of::<u64>() }>()
+        && let Some(window) = rest.first_chunk()
+    {
+        debug_assert!(window.starts_with(bytes));
+        are_ordinary &= ordinary_places(window);
+        rest = after;
     }
-    is_ordinary_window(last)
+    are_ordinary == HIGH_BITS
 }
 
-/// Checks eight bytes at once, each with the one behind it.
-fn is_ordinary_window(window: &[u8; WINDOW]) -> bool {
-    let (Some(bytes), Some(next)) = (window.first_chunk(), window.last_chunk()) else { return false };
+/// Looks at eight bytes at once, each with the one behind it: the high bit of each that is printable ASCII, and no slash
+/// with a slash or a dot behind it. If one isn't ASCII its own bit is missing, and the others mean nothing.
+#[inline]
+fn ordinary_places(window: &[u8; WINDOW]) -> u64 {
+    let (Some(bytes), Some(next)) = (window.first_chunk(), window.last_chunk()) else { return 0 };
     let (bytes, next) = (u64::from_ne_bytes(*bytes), u64::from_ne_bytes(*next));
-    if (bytes | next) & HIGH_BITS != 0 {
-        return false;
-    }
-    // All are ASCII, so no sum passes from one byte into another.
-    let are_printable = (bytes + each(0x80 - b' ')) & !(bytes + each(1)) & HIGH_BITS;
-    let ends_name = places(bytes, b'/') & (places(next, b'/') | places(next, b'.'));
-    are_printable == HIGH_BITS && ends_name == 0
-}
-
-/// The high bit of each byte, all of them ASCII, that is this one.
-const fn places(bytes: u64, byte: u8) -> u64 {
-    !((bytes ^ each(byte)) + each(0x7F)) & HIGH_BITS
+    // Dot and slash differ in the lowest bit.
+    let ends_name = (bytes ^ each(b'/')) | ((next | each(1)) ^ each(b'/'));
+    let are_printable = bytes.wrapping_add(each(0x80 - b' ')) & !bytes.wrapping_add(each(1));
+    are_printable & ends_name.wrapping_add(each(0x7F)) & !bytes & HIGH_BITS
 }
 
 const fn each(byte: u8) -> u64 {

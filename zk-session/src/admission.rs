@@ -152,15 +152,17 @@ pub(crate) fn watch_left(request: &Request, err: ErrorCode) -> Option<(Ustring, 
     Some((request.path()?.clone(), kind))
 }
 
-/// Makes the request one that asks for no watch.
-pub(crate) fn take_watch(request: &mut Request) {
+/// The same request, asking for no watch.
+pub(crate) fn without_watch(request: &Request) -> Request {
+    let mut request = request.clone();
     if let Request::Exists(ExistsRequest { watch, .. })
     | Request::GetData(GetDataRequest { watch, .. })
     | Request::GetChildren(GetChildrenRequest { watch, .. })
-    | Request::GetChildren2(GetChildren2Request { watch, .. }) = request
+    | Request::GetChildren2(GetChildren2Request { watch, .. }) = &mut request
     {
         *watch = false;
     }
+    request
 }
 
 /// Whether sending the request twice changes nothing.

@@ -54,17 +54,19 @@ impl Chroot {
     pub fn apply(&self, request: &mut Request) -> Result<(), SubmitError> {
         if self.0.is_some() {
             admission::check(request)?;
-            self.apply_checked(request);
+            self.apply_to(request);
         }
         Ok(())
     }
 
-    /// The same for a request that was checked.
+    /// The same for a request that was checked; none where nothing changes.
     #[inline]
-    pub(crate) fn apply_checked(&self, request: &mut Request) {
-        if self.0.is_some() {
-            self.apply_to(request);
-        }
+    pub(crate) fn rooted(&self, request: &Request) -> Option<Request> {
+        self.0.is_some().then(|| {
+            let mut request = request.clone();
+            self.apply_to(&mut request);
+            request
+        })
     }
 
     fn apply_to(&self, request: &mut Request) {

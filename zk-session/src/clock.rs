@@ -172,10 +172,16 @@ impl Session {
     }
 
     /// The servers have heard of the session: a frame handed out at `sent_at` was answered.
+    #[inline]
     pub(crate) fn heard_of(&mut self, sent_at: Instant, anew: bool) {
+        if sent_at > self.identity.heard_of_at || anew {
+            self.heard_of_later(sent_at, anew);
+        }
+    }
+
+    fn heard_of_later(&mut self, sent_at: Instant, anew: bool) {
         // A server in read-only mode keeps no session alive.
-        let is_idle = sent_at <= self.identity.heard_of_at && !anew;
-        if is_idle || self.state == State::ConnectedReadOnly {
+        if self.state == State::ConnectedReadOnly {
             return;
         }
         self.identity.heard_of_at = self.identity.heard_of_at.max(sent_at);

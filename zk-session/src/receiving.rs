@@ -9,13 +9,13 @@ use zk_proto::{
 };
 
 use crate::{
-    ConnectionId, Delivery, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, RequestError,
-    Session, State, Timer, WatchEndReason,
+    ConnectionId, Delivery, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, Instant,
+    RequestError, Session, State, Timer, WatchEndReason,
     action::WatchEvent,
     admission,
-    connection::{Answered, Growth, Owner},
+    connection::{Answered, Control, Growth, Owner, Turn},
     rearm::Batch,
-    requests::Accepted,
+    requests::{Accepted, Retained},
     transitions::Accepting,
     watches::{Fired, is_known},
 };
@@ -41,7 +41,7 @@ impl Session {
                 self.on_frames(current, frames);
             } else {
                 match connection.decoder.next() {
-                    Ok(Some(Frame::Whole(payload))) => self.on_payload(Reader::new(&payload)),
+                    Ok(Some(Frame::Whole(payload))) => self.on_lone_payload(&payload),
                     Ok(Some(Frame::Oversize { header, len })) => self.on_oversize(&header, len),
                     Ok(None) => break,
                     Err(error) => return self.disconnect(DisconnectReason::BadFrame(error)),
@@ -50,6 +50,10 @@ impl Session {
             came_whole = true;
         }
         self.watch_growth(came_whole);
+    }
+
+    fn on_lone_payload(&mut self, payload: &Bytes) {
+        self.on_payload(Reader::new(payload));
     }
 
     fn on_frames(&mut self, current: ConnectionId, mut frames: Frames) {
@@ -75,6 +79,7 @@ impl Session {
         }
     }
 
+    #[inline(always)]
     fn on_payload(&mut self, mut reader: Reader<'_>) {
         if self.state == State::Associating {
             return self.on_connect_response(&mut reader);
@@ -101,23 +106,21 @@ impl Session {
             return self.disconnect(self.oversize(len));
         }
         let header = ReplyHeader::decode(&mut Reader::new(header));
-        let answered = header.ok().and_then(|header| Some((self.take_answered(header)?, header)));
-        let no_body = Bytes::new();
-        let body = &mut Reader::new(&no_body);
-        match answered {
-            Some(((Owner::Request(accepted), _), header)) if header.err == ErrorCode::OK => {
-                let error = self.unusable(Failure::ReplyTooLarge { len, limit: self.config.max_frame_len });
-                self.outcome(&accepted, header.zxid, Err(error));
-            }
+        let Ok(header) = header else { return self.disconnect(self.oversize(len)) };
+        let (request, turn) = match self.take_oldest(header) {
+            Some(request) => (request, Turn::Oldest),
+            None => match self.take_other(header) {
+                Some(Answered::Request(frame)) => (frame.request, Turn::Early),
+                Some(Answered::Control(control)) if matches!(control.owner, Owner::Unwatch) => return,
+                Some(Answered::Control(_)) | None => return self.disconnect(self.oversize(len)),
+            },
+        };
+        if header.err == ErrorCode::OK && !request.has_ended {
+            let error = self.unusable(Failure::ReplyTooLarge { len, limit: self.config.max_frame_len });
+            self.outcome(&request, header.zxid, Err(error));
+        } else {
             // A refusal needs no body, and what was given up none either.
-            Some(((Owner::Request(mut accepted), answered), header)) => {
-                self.on_reply(answered, &mut accepted, header, body);
-            }
-            Some(((Owner::Abandoned(given_up), _), header)) => self.on_abandoned(given_up, header, body),
-            Some(((Owner::Unwatch, _), _)) => {}
-            Some(((Owner::SetWatches(_) | Owner::Sasl | Owner::CloseSession, _), _)) | None => {
-                self.disconnect(self.oversize(len));
-            }
+            self.on_odd_reply(request, turn, header, &mut Reader::new(&Bytes::new()));
         }
     }
 
@@ -137,56 +140,86 @@ impl Session {
         self.heard_of(sent_at, false);
     }
 
-    /// Matches a reply to the frame that it answers; notes its zxid, and that the server has heard of us.
-    #[inline]
-    fn take_answered(&mut self, header: ReplyHeader) -> Option<(Owner, Answered)> {
-        let (frame, answered) = self.connection.as_mut()?.answered(header.xid, header.err)?;
-        if !matches!(frame.owner, Owner::Sasl) {
-            self.identity.last_zxid = self.identity.last_zxid.max(header.zxid);
-        }
-        self.heard_of(frame.sent_at, false);
-        Some((frame.owner, answered))
+    /// Matches a reply to the oldest request; notes its zxid, and that the server has heard of us.
+    #[inline(always)]
+    fn take_oldest(&mut self, header: ReplyHeader) -> Option<Accepted> {
+        let frame = self.connection.as_mut()?.answered_in_turn(header.xid)?;
+        self.note_answer(frame.sent_at, header.zxid);
+        Some(frame.request)
     }
 
+    /// The same for what isn't the oldest request.
+    fn take_other(&mut self, header: ReplyHeader) -> Option<Answered> {
+        let answered = self.connection.as_mut()?.answered(header.xid, header.err)?;
+        match &answered {
+            Answered::Request(frame) => self.note_answer(frame.sent_at, header.zxid),
+            Answered::Control(Control { sent_at, owner: Owner::Sasl, .. }) => self.heard_of(*sent_at, false),
+            Answered::Control(control) => self.note_answer(control.sent_at, header.zxid),
+        }
+        Some(answered)
+    }
+
+    #[inline]
+    fn note_answer(&mut self, sent_at: Instant, zxid: Zxid) {
+        self.identity.last_zxid = self.identity.last_zxid.max(zxid);
+        self.heard_of(sent_at, false);
+    }
+
+    #[inline(always)]
     fn on_answer(&mut self, header: ReplyHeader, reader: &mut Reader<'_>) {
-        match self.take_answered(header) {
-            Some((Owner::Request(mut accepted), answered)) => {
-                self.on_reply(answered, &mut accepted, header, reader);
-            }
-            Some((Owner::Unwatch, _)) => {}
-            Some((Owner::Abandoned(given_up), _)) => self.on_abandoned(given_up, header, reader),
-            Some((Owner::SetWatches(batch), _)) => self.on_watches_set(&batch, header.err),
-            Some((Owner::CloseSession, _)) => {
-                let confirmed = matches!(header.err, ErrorCode::OK | ErrorCode::SESSION_EXPIRED);
-                self.end(State::Closed, &Failure::Closed, Event::Closed { confirmed });
-            }
-            Some((Owner::Sasl, _)) => self.on_sasl_reply(header.err, reader),
+        match self.take_oldest(header) {
+            Some(request) => self.on_reply(request, Turn::Oldest, header, reader),
+            None => self.on_other_answer(header, reader),
+        }
+    }
+
+    fn on_other_answer(&mut self, header: ReplyHeader, reader: &mut Reader<'_>) {
+        match self.take_other(header) {
+            Some(Answered::Request(frame)) => self.on_odd_reply(frame.request, Turn::Early, header, reader),
+            Some(Answered::Control(control)) => self.on_control_answer(control.owner, header.err, reader),
             None => self.disconnect(DisconnectReason::UnexpectedReply { xid: header.xid }),
         }
     }
 
-    fn on_reply(
-        &mut self,
-        answered: Answered,
-        accepted: &mut Accepted,
-        header: ReplyHeader,
-        reader: &mut Reader<'_>,
-    ) {
-        if self.learn(accepted.op, &header) && self.fall_back(accepted, answered == Answered::Oldest) {
-            return;
-        }
-        self.settle(accepted);
-        let result = self.result_of(accepted, header, reader);
-        let is_answer = !matches!(result, Err(RequestError::Failed { .. }));
-        self.tell(accepted.id, header.zxid, result);
-        if let Some(request) = accepted.retained.take().filter(|_| is_answer) {
-            self.note_watches(accepted, &request, header);
+    fn on_control_answer(&mut self, owner: Owner, err: ErrorCode, reader: &mut Reader<'_>) {
+        match owner {
+            Owner::Unwatch => {}
+            Owner::SetWatches(batch) => self.on_watches_set(&batch, err),
+            Owner::CloseSession => {
+                let confirmed = matches!(err, ErrorCode::OK | ErrorCode::SESSION_EXPIRED);
+                self.end(State::Closed, &Failure::Closed, Event::Closed { confirmed });
+            }
+            Owner::Sasl => self.on_sasl_reply(err, reader),
         }
     }
 
+    #[inline(always)]
+    fn on_reply(&mut self, accepted: Accepted, turn: Turn, header: ReplyHeader, reader: &mut Reader<'_>) {
+        if accepted.has_ended {
+            return self.on_abandoned(accepted, header, reader);
+        }
+        if self.learn(accepted.op, &header) && self.may_fall_back(&accepted, turn) {
+            return self.fall_back(accepted);
+        }
+        self.settle(&accepted);
+        let result = self.result_of(&accepted, header, reader);
+        let is_answer = !matches!(result, Err(RequestError::Failed { .. }));
+        self.tell(accepted.id, header.zxid, result);
+        if accepted.retained.is_some() && is_answer {
+            self.note_watches(&accepted, header);
+        }
+    }
+
+    /// The same for a reply that hasn't come in its turn, or not whole.
+    fn on_odd_reply(&mut self, accepted: Accepted, turn: Turn, header: ReplyHeader, reader: &mut Reader<'_>) {
+        self.on_reply(accepted, turn, header, reader);
+    }
+
     /// What an answer says of watches: one is armed, or some are removed.
-    fn note_watches(&mut self, accepted: &Accepted, request: &Request, header: ReplyHeader) {
-        let (owner, asks_for_watch, on_wire) = (accepted.id, accepted.asks_for_watch, !accepted.is_covered);
+    fn note_watches(&mut self, accepted: &Accepted, header: ReplyHeader) {
+        let Some(retained) = &accepted.retained else { return };
+        let Retained { request, is_covered, .. } = &**retained;
+        let (owner, asks_for_watch, on_wire) = (accepted.id, accepted.asks_for_watch, !is_covered);
         let ReplyHeader { zxid, err, .. } = header;
         if let Request::RemoveWatches(remove) = request {
             if matches!(err, ErrorCode::OK | ErrorCode::NO_WATCHER) {
@@ -201,7 +234,7 @@ impl Session {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn result_of(
         &mut self,
         accepted: &Accepted,
@@ -211,16 +244,15 @@ impl Session {
         if header.err != ErrorCode::OK {
             return Err(self.refusal(header.err));
         }
-        let decoded = Response::decode(accepted.op, reader);
-        let mut result =
-            decoded.map_err(|error| self.unusable(Failure::MalformedReply { zxid: header.zxid, error }));
-        if let Ok(response) = &mut result {
-            self.chroot.undo(response);
-            if let Response::Multi(multi) | Response::MultiRead(multi) = response {
-                self.check_results(accepted, multi)?;
-            }
+        let mut response = match Response::decode(accepted.op, reader) {
+            Ok(response) => response,
+            Err(error) => return Err(self.unusable(Failure::MalformedReply { zxid: header.zxid, error })),
+        };
+        self.chroot.undo(&mut response);
+        if let Response::Multi(multi) | Response::MultiRead(multi) = &mut response {
+            self.check_results(accepted, multi)?;
         }
-        result
+        Ok(response)
     }
 
     fn check_results(&mut self, accepted: &Accepted, multi: &mut MultiResponse) -> Result<(), RequestError> {
@@ -242,9 +274,7 @@ impl Session {
     fn on_abandoned(&mut self, mut given_up: Accepted, header: ReplyHeader, reader: &mut Reader<'_>) {
         self.learn(given_up.op, &header);
         given_up.asks_for_watch = false;
-        if let Some(request) = given_up.retained.take() {
-            self.note_watches(&given_up, &request, header);
-        }
+        self.note_watches(&given_up, header);
         if !given_up.creates_ephemeral || header.err != ErrorCode::OK {
             return;
         }

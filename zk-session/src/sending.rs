@@ -106,7 +106,16 @@ impl Session {
 
 /// Chunks.
 impl Session {
-    pub(crate) fn next_send(&mut self) -> Option<Action> {
+    /// What comes behind all that has happened: the next chunk, or what was found out on the way to it.
+    pub(crate) fn next_action(&mut self) -> Option<Action> {
+        self.prime();
+        match self.actions.pop_front() {
+            None => self.next_send(),
+            action => action,
+        }
+    }
+
+    fn next_send(&mut self) -> Option<Action> {
         let connection = self.connection.as_mut()?;
         let limits = SendLimits {
             max_send_len: self.config.max_send_len.max(MIN_SEND_LIMIT),
@@ -134,7 +143,7 @@ impl Session {
         self.connection.as_ref().is_some_and(|current| current.id == connection)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn emit(&mut self, event: Event) {
         self.actions.push_back(Action::Emit(event));
     }

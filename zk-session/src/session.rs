@@ -1,7 +1,7 @@
 //! The session: its inputs, commands, outputs and views.
 
 use alloc::{boxed::Box, collections::VecDeque};
-use core::{fmt, time::Duration};
+use core::{borrow::Borrow, fmt, time::Duration};
 
 use zk_proto::{ConnectString, Request, SessionId, Zxid};
 
@@ -11,7 +11,7 @@ use crate::{
     auth::Identities,
     chroot::Chroot,
     clock::LATE_PART,
-    connection::{Connection, Owner, Xids},
+    connection::{Connection, Xids},
     dialects::Dialects,
     ensemble::Ensemble,
     read_only::Search,
@@ -292,45 +292,54 @@ impl Session {
 /// Commands.
 impl Session {
     /// Accepts a request: its one outcome comes as [`Event::Reply`] under the id that is returned. Paths are
-    /// client paths.
+    /// client paths. A request that is lent stays with the caller, who can submit it again where it was refused.
     ///
     /// # Errors
     /// If a limit of `Config` is reached, the request can't be sent as it is, or the session has ended or is
     /// being closed. Nothing has changed then.
     pub fn submit(
         &mut self,
-        mut request: Request,
+        request: impl Borrow<Request>,
+        options: RequestOptions,
+        now: Instant,
+    ) -> Result<RequestId, SubmitError> {
+        self.submit_lent(request.borrow(), options, now)
+    }
+
+    fn submit_lent(
+        &mut self,
+        request: &Request,
         options: RequestOptions,
         now: Instant,
     ) -> Result<RequestId, SubmitError> {
         self.begin_input(now);
-        self.admit(&request)?;
+        self.admit(request)?;
         self.admit_epoch(options.epoch)?;
-        self.chroot.apply_checked(&mut request);
-        let len = requests::frame_len(&request);
-        let may_return = self.may_return(&request, options.retry);
+        let rooted = self.chroot.rooted(request);
+        let request = rooted.as_ref().unwrap_or(request);
+        let len = requests::frame_len(request);
+        let may_return = self.may_return(request, options.retry);
         self.admit_size(len, may_return)?;
         let id = self.accept();
-        let asks_for_watch = admission::asks_for_watch(&request);
+        let asks_for_watch = admission::asks_for_watch(request);
         self.watches_asked_for += usize::from(asks_for_watch);
         self.retryable.count(may_return, len);
+        let op = request.op_code();
         let accepted = Accepted {
             id,
-            op: request.op_code(),
-            deadline: options.deadline,
-            retry: options.retry,
-            asks_for_watch,
-            ops: admission::ops(&request),
+            deadline: options.deadline.unwrap_or(Instant::MAX),
+            has_deadline: options.deadline.is_some(),
+            op,
             len: len as u32, // of 31 bits, and the prefix
+            ops: admission::ops(request),
             may_return,
             was_sent: false,
-            fruitless: 0,
-            is_covered: false,
-            creates_ephemeral: admission::creates_ephemeral(&request),
+            creates_ephemeral: admission::creates_ephemeral(request),
+            asks_for_watch,
+            has_ended: false,
             retained: None,
         };
-        let op = accepted.op;
-        self.enqueue(accepted, &mut request);
+        self.enqueue(accepted, request, options.retry);
         self.fail_if_unsupported(id, op);
         if let Some(deadline) = options.deadline {
             self.insert_deadline(deadline, id);
@@ -404,15 +413,11 @@ impl Session {
 /// Outputs.
 impl Session {
     /// What has to be done next, each thing once and in order; none if there is nothing more for now.
+    #[inline]
     pub fn poll_action(&mut self) -> Option<Action> {
-        loop {
-            if let Some(action) = self.actions.pop_front() {
-                return Some(action);
-            }
-            self.prime();
-            if self.actions.is_empty() {
-                return self.next_send();
-            }
+        match self.actions.pop_front() {
+            None => self.next_action(),
+            action => action,
         }
     }
 
@@ -477,8 +482,7 @@ impl Session {
         Stats {
             queued: self.queue.len() + self.identities.waiting() - auths_in_flight,
             queued_bytes: self.queue.bytes(),
-            in_flight: in_flight.filter(|frame| matches!(frame.owner, Owner::Request(_))).count()
-                + auths_in_flight,
+            in_flight: in_flight.filter(|frame| !frame.request.has_ended).count() + auths_in_flight,
             watches: self.watches.len(),
             ..self.stats
         }

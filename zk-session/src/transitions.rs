@@ -9,7 +9,7 @@ use crate::{
     Action, ConnectionId, Delivery, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, OnLoss,
     Session, State, Timer, WatchEndReason,
     clock::ping_interval,
-    connection::{Connection, Owner, Stage},
+    connection::{Connection, Stage},
     rearm::Rearm,
 };
 
@@ -148,14 +148,14 @@ impl Session {
             let reached = connection.window.reached();
             self.identities.connection_lost(connection.auths.into_iter(), reached);
             for frame in connection.in_flight {
-                if let Owner::Request(accepted) = frame.owner {
-                    let delivery = Delivery::of(accepted.was_sent || frame.start < reached);
-                    self.fail(accepted, failure.clone(), delivery);
+                if !frame.request.has_ended {
+                    let delivery = Delivery::of(frame.request.was_sent || frame.start < reached);
+                    self.fail(&frame.request, failure.clone(), delivery);
                 }
             }
         }
         for accepted in self.queue.take_all() {
-            self.fail_queued(accepted, failure.clone());
+            self.fail_queued(&accepted, failure.clone());
         }
         self.fail_auths(failure);
         self.end_watches();

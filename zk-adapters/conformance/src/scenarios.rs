@@ -269,7 +269,7 @@ pub fn a_close_is_confirmed_and_takes_ephemeral_znodes_with_it(adapter: &dyn Ada
     assert!(client.event().is_none(), "it is the last");
 }
 
-fn standalone() -> Ensemble {
+pub(crate) fn standalone() -> Ensemble {
     Ensemble::standalone().expect("a ZooKeeper server")
 }
 
@@ -293,18 +293,18 @@ fn dead_port() -> DeadPort {
 }
 
 /// With a session timeout of 6 s, so that a dead server is noticed after 4 s.
-fn config(servers: &str) -> Config {
+pub(crate) fn config(servers: &str) -> Config {
     let mut config = Config::new(servers.parse().expect("a connect string"));
     config.session_timeout = Duration::from_secs(6);
     config
 }
 
-fn connect(adapter: &dyn Adapter, servers: &str) -> Box<dyn Client> {
+pub(crate) fn connect(adapter: &dyn Adapter, servers: &str) -> Box<dyn Client> {
     adapter.connect(config(servers), PATIENCE).expect("a session")
 }
 
 /// Reads events up to the first that is wanted.
-fn until(client: &dyn Client, mut is_it: impl FnMut(&SessionEvent) -> bool) -> SessionEvent {
+pub(crate) fn until(client: &dyn Client, mut is_it: impl FnMut(&SessionEvent) -> bool) -> SessionEvent {
     loop {
         let event = client.event().expect("the session goes on");
         if is_it(&event) {
@@ -314,14 +314,14 @@ fn until(client: &dyn Client, mut is_it: impl FnMut(&SessionEvent) -> bool) -> S
 }
 
 /// The port of the server that the session is on next.
-fn connected_to(client: &dyn Client) -> u16 {
+pub(crate) fn connected_to(client: &dyn Client) -> u16 {
     let connected = until(client, |event| matches!(event, SessionEvent::Connected { .. }));
     let SessionEvent::Connected { address, .. } = connected else { unreachable!("it was asked for") };
     address.port()
 }
 
 /// Until requests get through again, after a lost connection.
-fn until_answered(client: &dyn Client) {
+pub(crate) fn until_answered(client: &dyn Client) {
     let begun = Instant::now();
     while client.submit(get_request("/"))().is_err() {
         assert!(begun.elapsed() < PATIENCE, "no request gets through");
@@ -332,7 +332,7 @@ fn create_request(path: &str, data: impl Into<bytes::Bytes>, mode: CreateMode) -
     Request::create(path, Some(data.into()), OPEN_ACL_UNSAFE, mode)
 }
 
-fn create(
+pub(crate) fn create(
     client: &dyn Client,
     path: &str,
     data: impl Into<bytes::Bytes>,
@@ -345,7 +345,7 @@ fn get_request(path: &str) -> Request {
     Request::GetData(GetDataRequest { path: path.into(), watch: false })
 }
 
-fn get(client: &dyn Client, path: &str) -> GetDataResponse {
+pub(crate) fn get(client: &dyn Client, path: &str) -> GetDataResponse {
     match client.submit(get_request(path))() {
         Ok(Response::GetData(found)) => found,
         other => panic!("{path}: {other:?}"),
@@ -356,13 +356,18 @@ fn set_request(path: &str, data: impl Into<bytes::Bytes>, version: i32) -> Reque
     Request::SetData(SetDataRequest { path: path.into(), data: Some(data.into()), version })
 }
 
-fn set(client: &dyn Client, path: &str, data: impl Into<bytes::Bytes>, version: i32) -> Result<Stat, Error> {
+pub(crate) fn set(
+    client: &dyn Client,
+    path: &str,
+    data: impl Into<bytes::Bytes>,
+    version: i32,
+) -> Result<Stat, Error> {
     let response = client.submit(set_request(path, data, version))()?;
     let Response::SetData(set) = response else { panic!("{path}: {response:?}") };
     Ok(set.stat)
 }
 
-fn exists(client: &dyn Client, path: &str) -> Option<Stat> {
+pub(crate) fn exists(client: &dyn Client, path: &str) -> Option<Stat> {
     match client.submit(Request::Exists(ExistsRequest { path: path.into(), watch: false }))() {
         Ok(Response::Exists(found)) => Some(found.stat),
         Err(error) if error.code() == Some(ErrorCode::NO_NODE) => None,
@@ -370,7 +375,7 @@ fn exists(client: &dyn Client, path: &str) -> Option<Stat> {
     }
 }
 
-fn code<T: core::fmt::Debug>(outcome: Result<T, Error>) -> ErrorCode {
+pub(crate) fn code<T: core::fmt::Debug>(outcome: Result<T, Error>) -> ErrorCode {
     outcome.expect_err("it is refused").code().expect("a server refused it")
 }
 

@@ -12,7 +12,7 @@ use core::{net::SocketAddr, time::Duration};
 
 use cases::{CASES, live_through};
 use meddler::{Meddler, Seen, Then, frame, reply, xid};
-use story::{PATIENCE, Patient, connector, event, standalone};
+use story::{PATIENCE, Patient, builder, event, standalone};
 use tokio::{io::AsyncWriteExt, net::TcpListener};
 use zk_session::ServerOrder;
 use zk_tokio::{
@@ -24,8 +24,8 @@ use zk_tokio::{
 async fn meddled(server: &zk_harness::Ensemble, answer: fn(&Seen) -> Then) -> (Client, SessionEvents) {
     let meddler = Meddler::start(server.address(0), 0, answer).await;
     let servers = format!("{},{}", meddler.address, server.address(0));
-    let connector = connector(&servers).session_timeout(Duration::from_secs(2)).connect_limit(PATIENCE);
-    let in_order = connector.configure(|config| config.server_order = ServerOrder::AsListed);
+    let builder = builder(&servers).session_timeout(Duration::from_secs(2)).connect_limit(PATIENCE);
+    let in_order = builder.configure(|config| config.server_order = ServerOrder::AsListed);
     in_order.connect().patient().await.unwrap()
 }
 
@@ -148,8 +148,8 @@ async fn a_request_that_is_never_answered_ends_by_its_deadline_and_the_next_answ
 async fn watches_that_a_server_refuses_to_arm_again_end_and_say_so() {
     const REFUSAL: i32 = -5;
     let server = standalone();
-    let connector = connector(&server.connect_string()).connect_limit(PATIENCE);
-    let (client, mut events) = connector.connect().patient().await.unwrap();
+    let builder = builder(&server.connect_string()).connect_limit(PATIENCE);
+    let (client, mut events) = builder.connect().patient().await.unwrap();
     event(&mut events, |event| matches!(event, SessionEvent::Ready)).await;
     let (_, mut watch) = client.exists_and_watch("/a").patient().await.unwrap();
     let meddler = Meddler::start(server.address(0), 0, |seen| {
@@ -241,8 +241,8 @@ async fn a_server_that_spoils_the_handshake_is_passed_over_and_told_of() {
     ];
     for (bytes, expected) in cases {
         let bad = answers_handshakes_with(bytes).await;
-        let connector = connector(&format!("{bad},{}", good.address(0))).connect_limit(PATIENCE);
-        let in_order = connector.configure(|config| config.server_order = ServerOrder::AsListed);
+        let builder = builder(&format!("{bad},{}", good.address(0))).connect_limit(PATIENCE);
+        let in_order = builder.configure(|config| config.server_order = ServerOrder::AsListed);
         let (client, mut events) = in_order.connect().patient().await.unwrap();
         let failed = event(&mut events, |event| matches!(event, SessionEvent::AttemptFailed { .. })).await;
         let SessionEvent::AttemptFailed { server, cause } = failed else { unreachable!() };

@@ -5,9 +5,7 @@ use core::{error::Error, time::Duration};
 use tokio::time::timeout;
 use zk_session::ServerOrder;
 use zk_sim::{Options, serve::Served};
-use zk_tokio::{
-    Client, CreateMode, DisconnectReason, EventType, OPEN_ACL_UNSAFE, SessionEvent, SessionEvents,
-};
+use zk_tokio::{Client, CreateMode, DisconnectReason, EventType, SessionEvent, SessionEvents};
 
 use crate::meddler::{Meddler, Seen, Then, reply, xid};
 
@@ -57,11 +55,11 @@ pub(crate) async fn live_through(case: &Case) -> Result<Story, Box<dyn Error + S
     let options = Options { tick: Duration::from_millis(500), ..Options::default() };
     let good = Served::start(options)?;
     let (other, _) = Client::connect(&good.connect_string()).await?;
-    other.create("/watched", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).await?;
+    other.create("/watched", "", CreateMode::Persistent).await?;
 
     let bad = Meddler::start(good.address(0), 1, case.answer).await;
-    let connector = Client::connector(&format!("{},{}", bad.address, good.connect_string()))?;
-    let in_order = connector.configure(|config| config.server_order = ServerOrder::AsListed);
+    let builder = Client::builder(&format!("{},{}", bad.address, good.connect_string()))?;
+    let in_order = builder.configure(|config| config.server_order = ServerOrder::AsListed);
     let (client, mut events) = in_order.session_timeout(Duration::from_secs(2)).connect().await?;
     let (_, mut watch) = client.get_data_and_watch("/watched").await?;
     let session_id = client.session_id();
