@@ -114,9 +114,7 @@ impl Session {
         if self.deadlines.is_empty() {
             self.deadlines = VecDeque::new();
         }
-        if self.actions.is_empty() {
-            self.actions = VecDeque::new();
-        }
+        self.outbox.shrink();
     }
 
     /// The oldest ping has waited for a whole session timeout. A frame that is half received excuses it: the

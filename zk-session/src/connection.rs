@@ -342,16 +342,20 @@ impl Connection {
         chunk.freeze()
     }
 
-    /// Takes out the request that a reply answers, where it is the oldest frame of all.
-    #[inline]
-    pub(crate) fn answered_in_turn(&mut self, xid: i32) -> Option<InFlight> {
-        let handed_out = self.window.handed_out;
+    /// The request that a reply answers, where it is the oldest frame of all.
+    #[inline(always)]
+    pub(crate) fn answered_in_turn(&self, xid: i32) -> Option<&InFlight> {
         if !self.controls.is_empty() && !self.is_request_next() {
             return None;
         }
-        let oldest = self.in_flight.pop_front_if(|oldest| oldest.is_answered(xid, handed_out))?;
-        self.answered_to = handed_out;
-        Some(oldest)
+        self.in_flight.front().filter(|oldest| oldest.is_answered(xid, self.window.handed_out))
+    }
+
+    /// Takes it out.
+    #[inline(always)]
+    pub(crate) fn take_oldest(&mut self) -> Option<InFlight> {
+        self.answered_to = self.window.handed_out;
+        self.in_flight.pop_front()
     }
 
     fn is_request_next(&self) -> bool {

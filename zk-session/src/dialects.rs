@@ -64,16 +64,20 @@ impl Dialects {
 impl Session {
     /// Learns from an answer what the server has. Since 3.4.6 a server answers an operation that it doesn't
     /// know with UNIMPLEMENTED and no zxid, and closes the connection. Tells whether that is the answer.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn learn(&mut self, op: OpCode, header: &ReplyHeader) -> bool {
         let is_unknown = header.err == ErrorCode::UNIMPLEMENTED && header.zxid == Zxid(-1);
         if is_unknown {
             self.note_unsupported(op);
         } else if unwatch::proves_remove_watches(op) {
-            self.dialects.has_create2 |= op == OpCode::CREATE2;
-            self.connection.iter_mut().for_each(|connection| connection.has_remove_watches = true);
+            self.note_remove_watches(op);
         }
         is_unknown
+    }
+
+    fn note_remove_watches(&mut self, op: OpCode) {
+        self.dialects.has_create2 |= op == OpCode::CREATE2;
+        self.connection.iter_mut().for_each(|connection| connection.has_remove_watches = true);
     }
 
     fn note_unsupported(&mut self, op: OpCode) {

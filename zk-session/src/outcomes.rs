@@ -8,55 +8,59 @@ use crate::{
     Delivery, DisconnectReason, Event, Failure, OnLoss, RequestError, RequestId, Retry, Session, State,
     SubmitError,
     action::Reply,
-    admission,
+    admission::{self, Admissible},
     connection::Connection,
     requests::{self, Accepted, Retained},
 };
 
 impl Session {
     /// Whether anything may be submitted.
+    #[inline]
     pub(crate) fn admit_any(&self) -> Result<(), SubmitError> {
-        match self.state {
-            State::Expired => return Err(SubmitError::Expired),
-            State::AuthFailed => return Err(SubmitError::AuthFailed),
-            State::Closed => return Err(SubmitError::Closed),
-            State::Connecting | State::Associating | State::Connected | State::ConnectedReadOnly => {}
-        }
-        if self.closing { Err(SubmitError::Closed) } else { Ok(()) }
+        if self.closing || self.state.is_terminal() { Err(self.ended()) } else { Ok(()) }
     }
 
-    pub(crate) fn admit(&self, request: &Request) -> Result<(), SubmitError> {
+    fn ended(&self) -> SubmitError {
+        match self.state {
+            State::Expired => SubmitError::Expired,
+            State::AuthFailed => SubmitError::AuthFailed,
+            State::Closed
+            | State::Connecting
+            | State::Associating
+            | State::Connected
+            | State::ConnectedReadOnly => SubmitError::Closed,
+        }
+    }
+
+    /// Whether the request may be submitted, to the session of this epoch.
+    #[inline]
+    pub(crate) fn admit(&self, request: &Request, epoch: Option<u64>) -> Result<Admissible, SubmitError> {
         self.admit_any()?;
-        admission::check(request)?;
+        let admissible = admission::check(request)?;
         let limit = self.config.max_watches;
-        if admission::asks_for_watch(request) && self.watches.len() + self.watches_asked_for >= limit {
+        if admissible.asks_for_watch && self.watches.len() + self.watches_asked_for >= limit {
             return Err(SubmitError::TooManyWatches { limit });
         }
-        Ok(())
-    }
-
-    pub(crate) fn admit_epoch(&self, asked: Option<u64>) -> Result<(), SubmitError> {
-        match asked {
+        match epoch {
             Some(asked) if asked != self.epoch => Err(SubmitError::StaleEpoch { asked, current: self.epoch }),
-            _ => Ok(()),
+            _ => Ok(admissible),
         }
     }
 
     /// Whether the request fits into a frame and into the queue, and what may have to be queued again does.
+    #[inline]
     pub(crate) fn admit_size(&self, frame_len: usize, may_return: bool) -> Result<(), SubmitError> {
         let len = frame_len - requests::LENGTH_PREFIX;
         let limit = self.config.max_request_len.min(MAX_FRAME_LEN);
         if len > limit {
             return Err(SubmitError::TooLarge { len, limit });
         }
-        let mut after = self.retryable;
-        after.count(may_return, frame_len);
         let limit = self.config.max_queued_requests;
-        if self.queue.len() >= limit || after.requests > limit {
+        if self.queue.len() >= limit || may_return && self.retryable.requests >= limit {
             return Err(SubmitError::QueueFull { limit_name: "max_queued_requests", limit });
         }
         let limit = self.config.max_queued_bytes;
-        if self.queue.bytes() + frame_len > limit || after.bytes > limit {
+        if self.queue.bytes() + frame_len > limit || may_return && self.retryable.bytes + frame_len > limit {
             return Err(SubmitError::QueueFull { limit_name: "max_queued_bytes", limit });
         }
         Ok(())
@@ -83,7 +87,7 @@ impl Session {
     }
 
     /// Puts an accepted request into the queue, and keeps what will be needed of it again.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn enqueue(&mut self, mut accepted: Accepted, request: &Request, retry: Retry) {
         if accepted.asks_for_watch || accepted.may_return || accepted.op == OpCode::REMOVE_WATCHES {
             accepted.retained = Some(Retained::new(request.clone(), retry));
@@ -111,8 +115,9 @@ impl Session {
 
     /// Whether the request can be queued again when a connection is lost: by its policy, or because create stands in
     /// for it.
-    pub(crate) fn may_return(&self, request: &Request, retry: Retry) -> bool {
-        retry == Retry::WhenSafe || (request.op_code() == OpCode::CREATE2 && !self.dialects.has_create2)
+    #[inline]
+    pub(crate) fn may_return(&self, op: OpCode, retry: Retry) -> bool {
+        retry == Retry::WhenSafe || (op == OpCode::CREATE2 && !self.dialects.has_create2)
     }
 
     /// Whether a persistent watch of the session's own hears for the one-time watch that is asked for. Before
@@ -203,8 +208,8 @@ impl Session {
     pub(crate) fn settle(&mut self, accepted: &Accepted) {
         self.watches_asked_for -= usize::from(accepted.asks_for_watch);
         self.retryable.discount(accepted);
-        if accepted.has_deadline {
-            self.remove_deadline(accepted.deadline, accepted.id);
+        if let Some(deadline) = accepted.deadline {
+            self.remove_deadline(deadline, accepted.id);
         }
     }
 

@@ -13,7 +13,8 @@ use crate::{
     RequestError, Session, State, Timer, WatchEndReason,
     action::WatchEvent,
     admission,
-    connection::{Answered, Control, Growth, Owner, Turn},
+    connection::{Answered, Connection, Control, Growth, InFlight, Owner, Turn},
+    outbox::Unread,
     rearm::Batch,
     requests::{Accepted, Retained},
     transitions::Accepting,
@@ -53,16 +54,20 @@ impl Session {
     }
 
     fn on_lone_payload(&mut self, payload: &Bytes) {
-        self.on_payload(Reader::new(payload));
+        self.on_payload(Reader::new(payload), None);
     }
 
     fn on_frames(&mut self, current: ConnectionId, mut frames: Frames) {
-        while let Some(reader) = frames.next() {
-            self.on_payload(reader);
+        self.read_replies();
+        loop {
+            let place = frames.place();
+            let Some(reader) = frames.next() else { break };
+            self.on_payload(reader, Some(place));
             if !self.is_current(current) {
-                return;
+                break;
             }
         }
+        self.outbox.keep(frames);
     }
 
     /// A frame under way must keep growing: from when it began, or the last one ended.
@@ -80,19 +85,19 @@ impl Session {
     }
 
     #[inline(always)]
-    fn on_payload(&mut self, mut reader: Reader<'_>) {
+    fn on_payload(&mut self, mut reader: Reader<'_>, place: Option<usize>) {
         if self.state == State::Associating {
-            return self.on_connect_response(&mut reader);
+            return self.on_connect_response(reader);
         }
         let header = match ReplyHeader::decode(&mut reader) {
             Ok(header) => header,
             Err(error) => return self.disconnect(DisconnectReason::MalformedFrame(error)),
         };
         match header.xid {
-            ReplyHeader::EVENT_XID => self.on_notification(header.zxid, &mut reader),
+            ReplyHeader::EVENT_XID => self.on_notification(header.zxid, reader),
             ReplyHeader::PING_XID => self.on_pong(),
             ReplyHeader::AUTH_XID => self.on_auth_reply(header.err),
-            _ => self.on_answer(header, &mut reader),
+            _ => self.on_answer(header, reader, place),
         }
     }
 
@@ -120,7 +125,7 @@ impl Session {
             self.outcome(&request, header.zxid, Err(error));
         } else {
             // A refusal needs no body, and what was given up none either.
-            self.on_odd_reply(request, turn, header, &mut Reader::new(&Bytes::new()));
+            self.on_reply(request, turn, header, &mut Reader::new(&Bytes::new()));
         }
     }
 
@@ -141,9 +146,11 @@ impl Session {
     }
 
     /// Matches a reply to the oldest request; notes its zxid, and that the server has heard of us.
-    #[inline(always)]
+    #[inline]
     fn take_oldest(&mut self, header: ReplyHeader) -> Option<Accepted> {
-        let frame = self.connection.as_mut()?.answered_in_turn(header.xid)?;
+        let connection = self.connection.as_mut()?;
+        connection.answered_in_turn(header.xid)?;
+        let frame = connection.take_oldest()?;
         self.note_answer(frame.sent_at, header.zxid);
         Some(frame.request)
     }
@@ -166,16 +173,42 @@ impl Session {
     }
 
     #[inline(always)]
-    fn on_answer(&mut self, header: ReplyHeader, reader: &mut Reader<'_>) {
-        match self.take_oldest(header) {
-            Some(request) => self.on_reply(request, Turn::Oldest, header, reader),
-            None => self.on_other_answer(header, reader),
+    fn on_answer(&mut self, header: ReplyHeader, reader: Reader<'_>, place: Option<usize>) {
+        let oldest = self.connection.as_ref().and_then(|connection| connection.answered_in_turn(header.xid));
+        match (oldest, place) {
+            (Some(InFlight { request, sent_at, .. }), Some(place)) if request.is_plain() => {
+                let unread = Unread { request: request.id, zxid: header.zxid, op: request.op, place };
+                let (sent_at, deadline) = (*sent_at, request.deadline);
+                self.connection.as_mut().and_then(Connection::take_oldest);
+                self.note_answer(sent_at, header.zxid);
+                self.on_plain_reply(unread, deadline, &header);
+            }
+            _ => self.on_other_answer(header, reader),
         }
     }
 
-    fn on_other_answer(&mut self, header: ReplyHeader, reader: &mut Reader<'_>) {
+    #[inline(always)]
+    fn on_plain_reply(&mut self, unread: Unread, deadline: Option<Instant>, header: &ReplyHeader) {
+        self.learn(unread.op, header);
+        if let Some(deadline) = deadline {
+            self.remove_deadline(deadline, unread.request);
+        }
+        if header.err == ErrorCode::OK {
+            self.stats.ended += 1;
+            self.outbox.push_unread(unread);
+        } else {
+            let error = self.refusal(header.err);
+            self.tell(unread.request, header.zxid, Err(error));
+        }
+    }
+
+    fn on_other_answer(&mut self, header: ReplyHeader, mut reader: Reader<'_>) {
+        let reader = &mut reader;
+        if let Some(request) = self.take_oldest(header) {
+            return self.on_reply(request, Turn::Oldest, header, reader);
+        }
         match self.take_other(header) {
-            Some(Answered::Request(frame)) => self.on_odd_reply(frame.request, Turn::Early, header, reader),
+            Some(Answered::Request(frame)) => self.on_reply(frame.request, Turn::Early, header, reader),
             Some(Answered::Control(control)) => self.on_control_answer(control.owner, header.err, reader),
             None => self.disconnect(DisconnectReason::UnexpectedReply { xid: header.xid }),
         }
@@ -193,7 +226,6 @@ impl Session {
         }
     }
 
-    #[inline(always)]
     fn on_reply(&mut self, accepted: Accepted, turn: Turn, header: ReplyHeader, reader: &mut Reader<'_>) {
         if accepted.has_ended {
             return self.on_abandoned(accepted, header, reader);
@@ -205,14 +237,9 @@ impl Session {
         let result = self.result_of(&accepted, header, reader);
         let is_answer = !matches!(result, Err(RequestError::Failed { .. }));
         self.tell(accepted.id, header.zxid, result);
-        if accepted.retained.is_some() && is_answer {
+        if is_answer {
             self.note_watches(&accepted, header);
         }
-    }
-
-    /// The same for a reply that hasn't come in its turn, or not whole.
-    fn on_odd_reply(&mut self, accepted: Accepted, turn: Turn, header: ReplyHeader, reader: &mut Reader<'_>) {
-        self.on_reply(accepted, turn, header, reader);
     }
 
     /// What an answer says of watches: one is armed, or some are removed.
@@ -234,7 +261,6 @@ impl Session {
         }
     }
 
-    #[inline(always)]
     fn result_of(
         &mut self,
         accepted: &Accepted,
@@ -289,15 +315,15 @@ impl Session {
     }
 
     /// The server has answered, but nobody can tell what.
-    fn unusable(&mut self, failure: Failure) -> RequestError {
+    pub(crate) fn unusable(&mut self, failure: Failure) -> RequestError {
         self.failure(failure, Delivery::MaybeApplied)
     }
 }
 
 /// Watches.
 impl Session {
-    fn on_notification(&mut self, zxid: Zxid, reader: &mut Reader<'_>) {
-        let event = match WatcherEvent::decode(reader) {
+    fn on_notification(&mut self, zxid: Zxid, mut reader: Reader<'_>) {
+        let event = match WatcherEvent::decode(&mut reader) {
             Ok(event) => event,
             Err(error) => return self.disconnect(DisconnectReason::MalformedFrame(error)),
         };
@@ -360,8 +386,8 @@ impl Session {
 
 /// The handshake.
 impl Session {
-    fn on_connect_response(&mut self, reader: &mut Reader<'_>) {
-        let response = match ConnectResponse::decode(reader) {
+    fn on_connect_response(&mut self, mut reader: Reader<'_>) {
+        let response = match ConnectResponse::decode(&mut reader) {
             Ok(response) => response,
             Err(error) => return self.disconnect(DisconnectReason::BadConnectResponse(error)),
         };

@@ -107,12 +107,10 @@ impl Session {
 /// Chunks.
 impl Session {
     /// What comes behind all that has happened: the next chunk, or what was found out on the way to it.
+    #[inline(never)]
     pub(crate) fn next_action(&mut self) -> Option<Action> {
         self.prime();
-        match self.actions.pop_front() {
-            None => self.next_send(),
-            action => action,
-        }
+        if self.outbox.is_empty() { self.next_send() } else { self.poll_action() }
     }
 
     fn next_send(&mut self) -> Option<Action> {
@@ -145,7 +143,7 @@ impl Session {
 
     #[inline(always)]
     pub(crate) fn emit(&mut self, event: Event) {
-        self.actions.push_back(Action::Emit(event));
+        self.outbox.push(Action::Emit(event));
     }
 }
 

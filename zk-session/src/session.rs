@@ -7,13 +7,15 @@ use zk_proto::{ConnectString, Request, SessionId, Zxid};
 
 use crate::{
     Action, Config, ConnectionId, Credentials, DisconnectReason, Event, Failure, Instant, RequestId,
-    RequestOptions, Stats, SubmitError, Timer, admission,
+    RequestOptions, Stats, SubmitError, Timer,
+    admission::Admissible,
     auth::Identities,
     chroot::Chroot,
     clock::LATE_PART,
     connection::{Connection, Xids},
     dialects::Dialects,
     ensemble::Ensemble,
+    outbox::Outbox,
     read_only::Search,
     requests::{self, Accepted, Queue, Retryable},
     timers::Timers,
@@ -128,7 +130,7 @@ pub struct Session {
     pub(crate) chroot: Chroot,
     pub(crate) state: State,
     pub(crate) now: Instant,
-    pub(crate) actions: VecDeque<Action>,
+    pub(crate) outbox: Outbox,
     pub(crate) timers: Timers,
     pub(crate) connection: Option<Connection>,
     pub(crate) queue: Queue,
@@ -182,7 +184,7 @@ impl Session {
             chroot: Chroot::new(config.connect_string.chroot.as_deref()),
             state: State::Connecting,
             now,
-            actions: VecDeque::new(),
+            outbox: Outbox::default(),
             timers: Timers::default(),
             connection: None,
             queue: Queue::default(),
@@ -313,28 +315,46 @@ impl Session {
         now: Instant,
     ) -> Result<RequestId, SubmitError> {
         self.begin_input(now);
-        self.admit(request)?;
-        self.admit_epoch(options.epoch)?;
-        let rooted = self.chroot.rooted(request);
-        let request = rooted.as_ref().unwrap_or(request);
+        let admissible = self.admit(request, options.epoch)?;
+        if self.chroot.is_root() {
+            self.accept_request(request, admissible, options)
+        } else {
+            self.accept_rooted(request, admissible, options)
+        }
+    }
+
+    fn accept_rooted(
+        &mut self,
+        request: &Request,
+        admissible: Admissible,
+        options: RequestOptions,
+    ) -> Result<RequestId, SubmitError> {
+        self.accept_request(&self.chroot.rooted(request), admissible, options)
+    }
+
+    #[inline(always)]
+    fn accept_request(
+        &mut self,
+        request: &Request,
+        admissible: Admissible,
+        options: RequestOptions,
+    ) -> Result<RequestId, SubmitError> {
+        let Admissible { op, asks_for_watch, creates_ephemeral, ops } = admissible;
         let len = requests::frame_len(request);
-        let may_return = self.may_return(request, options.retry);
+        let may_return = self.may_return(op, options.retry);
         self.admit_size(len, may_return)?;
         let id = self.accept();
-        let asks_for_watch = admission::asks_for_watch(request);
         self.watches_asked_for += usize::from(asks_for_watch);
         self.retryable.count(may_return, len);
-        let op = request.op_code();
         let accepted = Accepted {
             id,
-            deadline: options.deadline.unwrap_or(Instant::MAX),
-            has_deadline: options.deadline.is_some(),
+            deadline: options.deadline,
             op,
             len: len as u32, // of 31 bits, and the prefix
-            ops: admission::ops(request),
+            ops,
             may_return,
             was_sent: false,
-            creates_ephemeral: admission::creates_ephemeral(request),
+            creates_ephemeral,
             asks_for_watch,
             has_ended: false,
             retained: None,
@@ -412,15 +432,6 @@ impl Session {
 
 /// Outputs.
 impl Session {
-    /// What has to be done next, each thing once and in order; none if there is nothing more for now.
-    #[inline]
-    pub fn poll_action(&mut self) -> Option<Action> {
-        match self.actions.pop_front() {
-            None => self.next_action(),
-            action => action,
-        }
-    }
-
     /// When [`handle_timeout`](Self::handle_timeout) is due; none if nothing is scheduled, and at
     /// [`Instant::MAX`], where time stands still.
     pub fn poll_timeout(&self) -> Option<Instant> {

@@ -132,6 +132,7 @@ impl Session {
 }
 
 /// Whether a server that has answered this operation is one that has removeWatches: 3.5 or later.
+#[inline]
 pub(crate) fn proves_remove_watches(op: OpCode) -> bool {
     matches!(
         op,

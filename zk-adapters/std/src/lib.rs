@@ -76,6 +76,8 @@ pub use driver::Driver;
 pub use events::SessionEvents;
 pub use standing::{StandingCall, StandingWatch};
 pub use watch::{Watch, WatchCall};
+#[cfg(feature = "record")]
+pub use zk_client::Recorder;
 pub use zk_client::{
     AddressError, AttemptCause, AttemptFailure, ConnectError, Created, DialError, Error, SessionEnd,
     SessionEvent, StandingEvent, WatchEnded,

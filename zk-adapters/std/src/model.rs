@@ -9,7 +9,7 @@ use std::{
 
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use zk_proto::{CreateMode, OPEN_ACL_UNSAFE};
-use zk_session::{Config, Delivery, Failure, Session, SubmitError};
+use zk_session::{Config, Delivery, Failure, SubmitError};
 use zk_sim::{Options, Output, SimEnsemble};
 
 use crate::{
@@ -202,7 +202,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn start(network: Network, change: impl FnOnce(&mut Config)) -> (Client, SessionEvents) {
     let mut config = Config::new("zk1".parse().expect("a connect string"));
     change(&mut config);
-    let session = Session::new(config, zk_session::Instant::ZERO);
+    let session = zk_client::Recording::default().open(config, zk_session::Instant::ZERO);
     let security = Security { network: Some(network), ..Security::default() };
     let shared = Arc::new(Shared::new(session, security));
     ticker::spawn(&shared).expect("a thread");

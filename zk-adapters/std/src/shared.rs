@@ -4,9 +4,9 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use zk_client::{Hub, Wakeups};
+use zk_client::{Hub, Machine, Wakeups};
 use zk_proto::ServerAddr;
-use zk_session::{Action, ConnectionId, Instant, Session};
+use zk_session::{Action, ConnectionId, Instant};
 
 use crate::{
     link::Link,
@@ -47,7 +47,7 @@ pub(crate) struct Inner {
 pub(crate) type Guard<'a> = MutexGuard<'a, Inner>;
 
 impl Shared {
-    pub(crate) fn new(session: Session, security: Security) -> Self {
+    pub(crate) fn new(session: Machine, security: Security) -> Self {
         let inner = Inner {
             hub: Hub::new(session),
             link: None,
