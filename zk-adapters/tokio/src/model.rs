@@ -18,8 +18,9 @@ use shuttle::{
     thread,
 };
 use tokio::io::ReadBuf;
+use zk_client::Recording;
 use zk_proto::{CreateMode, OPEN_ACL_UNSAFE};
-use zk_session::{Config, Epoch, Session, SubmitError};
+use zk_session::{Config, Epoch, SubmitError};
 use zk_sim::{Options, Output, SimEnsemble};
 
 use crate::{
@@ -165,7 +166,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn begin(network: Network, change: impl FnOnce(&mut Config)) -> (Client, SessionEvents, Driver) {
     let mut config = Config::new("zk1".parse().expect("a connect string"));
     change(&mut config);
-    let session = Session::new(config, zk_session::Instant::ZERO);
+    let session = Recording::default().open(config, zk_session::Instant::ZERO);
     let shared = Arc::new(Shared::new(session, Epoch::new(tokio::time::Instant::now().into_std())));
     let security = Security { network: Some(network), ..Security::default() };
     let driver = Driver::new(Arc::clone(&shared), security);
