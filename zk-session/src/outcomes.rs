@@ -51,6 +51,9 @@ impl Session {
         }
         let mut after = self.retryable;
         after.count(may_return, frame_len);
+        if planted!(LimitsAreIgnored) {
+            return Ok(());
+        }
         let limit = self.config.max_queued_requests;
         if self.queue.len() >= limit || after.requests > limit {
             return Err(SubmitError::QueueFull { limit_name: "max_queued_requests", limit });
@@ -89,6 +92,9 @@ impl Session {
             *owner = Owner::Abandoned(accepted.clone());
             self.fail(accepted, failure.clone(), Delivery::MaybeApplied);
         }
+        if planted!(LateRepliesAreStrangers) {
+            self.connection.iter_mut().for_each(Connection::forget_abandoned);
+        }
     }
 
     /// Puts an accepted request into the queue, and keeps what will be needed of it again.
@@ -113,6 +119,7 @@ impl Session {
 
     fn is_needed_again(&self, accepted: &Accepted) -> bool {
         accepted.asks_for_watch
+            || planted!(QueueSurvivesTheLoss)
             || accepted.retry == Retry::WhenSafe
             || accepted.op == OpCode::REMOVE_WATCHES
             || (accepted.op == OpCode::CREATE2 && !self.dialects.has_create2)
@@ -130,6 +137,9 @@ impl Session {
     pub(crate) fn fail_or_requeue(&mut self, mut connection: Connection, reason: &DisconnectReason) {
         let reached = connection.window.reached();
         let mut again = self.dialects.take_refused();
+        if planted!(LossReversesOrder) {
+            connection.in_flight.make_contiguous().reverse();
+        }
         for frame in core::mem::take(&mut connection.in_flight) {
             let is_fruitless = connection.was_fruitless(&frame);
             if let Owner::Request(mut accepted) = frame.owner {
@@ -144,8 +154,14 @@ impl Session {
             }
         }
         for accepted in self.queue.take_all() {
+            if planted!(OutcomesAreDropped) {
+                continue;
+            }
             let delivery = Delivery::of(accepted.was_sent);
             self.fail_or_keep(accepted, delivery, &mut again);
+        }
+        if planted!(RetriesChangeOrder) {
+            again.reverse();
         }
         for (accepted, mut request) in again {
             self.enqueue(accepted, &mut request);
@@ -158,8 +174,10 @@ impl Session {
         delivery: Delivery,
         again: &mut Vec<(Accepted, Request)>,
     ) {
-        let is_safe = delivery == Delivery::NotSent || admission::only_reads(accepted.op);
-        let may_retry = accepted.retry == Retry::WhenSafe
+        let only_reads = admission::only_reads(accepted.op) || planted!(WritesAreRepeated);
+        let is_safe = delivery == Delivery::NotSent || only_reads;
+        let survives = planted!(QueueSurvivesTheLoss) && delivery == Delivery::NotSent;
+        let may_retry = (accepted.retry == Retry::WhenSafe || survives)
             && accepted.fruitless < MAX_FRUITLESS
             && self.config.on_loss == OnLoss::Resume;
         match accepted.retained.take().filter(|_| is_safe && may_retry) {
@@ -193,6 +211,7 @@ impl Session {
     /// Counts an outcome that is a server's refusal.
     pub(crate) fn refusal(&mut self, code: ErrorCode) -> RequestError {
         self.stats.refused += 1;
+        let code = if planted!(CodesAreChanged) { ErrorCode::SYSTEM_ERROR } else { code };
         RequestError::Refused { code, results: Vec::new() }
     }
 
@@ -221,6 +240,9 @@ impl Session {
     #[inline]
     pub(crate) fn tell(&mut self, request: RequestId, zxid: Zxid, result: Result<Response, RequestError>) {
         self.stats.ended += 1;
+        if planted!(TwoOutcomes) {
+            self.emit(Event::Reply(Reply { request, zxid, result: result.clone() }));
+        }
         self.emit(Event::Reply(Reply { request, zxid, result }));
     }
 
@@ -233,7 +255,9 @@ impl Session {
 }
 
 impl Delivery {
-    pub(crate) const fn of(was_sent: bool) -> Self {
+    pub(crate) fn of(was_sent: bool) -> Self {
+        let was_sent = if planted!(NotSentIsGuessed) { false } else { was_sent };
+        let was_sent = was_sent || planted!(MaybeAppliedIsGuessed);
         if was_sent { Self::MaybeApplied } else { Self::NotSent }
     }
 }

@@ -28,7 +28,8 @@ impl Session {
         let current = connection.id;
         connection.excused = false;
         connection.decoder.push(bytes);
-        if self.state.is_connected() {
+        let is_silence = planted!(GrowingFramesAreSilence) && connection.growth.is_some();
+        if self.state.is_connected() && !is_silence {
             self.timers.set(Timer::Read, self.now + self.read_timeout());
         }
         let mut came_whole = false;
@@ -44,6 +45,7 @@ impl Session {
                     Ok(Some(Frame::Whole(payload))) => self.on_payload(Reader::new(&payload)),
                     Ok(Some(Frame::Oversize { header, len })) => self.on_oversize(&header, len),
                     Ok(None) => break,
+                    Err(_) if planted!(BadLengthsArePassedOver) => break,
                     Err(error) => return self.disconnect(DisconnectReason::BadFrame(error)),
                 }
             }
@@ -81,6 +83,7 @@ impl Session {
         }
         let header = match ReplyHeader::decode(&mut reader) {
             Ok(header) => header,
+            Err(_) if planted!(ShortFramesArePassedOver) => return,
             Err(error) => return self.disconnect(DisconnectReason::MalformedFrame(error)),
         };
         match header.xid {
@@ -101,6 +104,9 @@ impl Session {
             return self.disconnect(self.oversize(len));
         }
         let header = ReplyHeader::decode(&mut Reader::new(header));
+        if planted!(OversizeRepliesAnswerNobody) {
+            return;
+        }
         let answered = header.ok().and_then(|header| Some((self.take_answered(header)?, header)));
         let no_body = Bytes::new();
         let body = &mut Reader::new(&no_body);
@@ -142,7 +148,8 @@ impl Session {
     fn take_answered(&mut self, header: ReplyHeader) -> Option<(Owner, Answered)> {
         let (frame, answered) = self.connection.as_mut()?.answered(header.xid, header.err)?;
         if !matches!(frame.owner, Owner::Sasl) {
-            self.identity.last_zxid = self.identity.last_zxid.max(header.zxid);
+            let highest = self.identity.last_zxid.max(header.zxid);
+            self.identity.last_zxid = if planted!(ZxidsFall) { header.zxid } else { highest };
         }
         self.heard_of(frame.sent_at, false);
         Some((frame.owner, answered))
@@ -161,6 +168,7 @@ impl Session {
                 self.end(State::Closed, &Failure::Closed, Event::Closed { confirmed });
             }
             Some((Owner::Sasl, _)) => self.on_sasl_reply(header.err, reader),
+            None if planted!(MisfitsArePassedOver) => {}
             None => self.disconnect(DisconnectReason::UnexpectedReply { xid: header.xid }),
         }
     }
@@ -181,6 +189,9 @@ impl Session {
         self.tell(accepted.id, header.zxid, result);
         if let Some(request) = accepted.retained.take().filter(|_| is_answer) {
             self.note_watches(accepted, &request, header);
+        }
+        if planted!(ExpiredRepliesAreVerdicts) && header.err == ErrorCode::SESSION_EXPIRED {
+            self.expire(ExpiredBy::Server, ExpiredReason::Refused);
         }
     }
 
@@ -208,6 +219,9 @@ impl Session {
         header: ReplyHeader,
         reader: &mut Reader<'_>,
     ) -> Result<Response, RequestError> {
+        if planted!(RefusalsAreOk) && header.err != ErrorCode::OK {
+            return Ok(Response::Empty);
+        }
         if header.err != ErrorCode::OK {
             return Err(self.refusal(header.err));
         }
@@ -228,7 +242,7 @@ impl Session {
         if results != ops {
             return Err(self.unusable(Failure::WrongResultCount { results, ops }));
         }
-        match multi.first_error().filter(|_| accepted.op == OpCode::MULTI) {
+        match multi.first_error().filter(|_| accepted.op == OpCode::MULTI && !planted!(RefusedMultisAreOk)) {
             None => Ok(()),
             Some(code) => {
                 self.stats.refused += 1;
@@ -272,6 +286,10 @@ impl Session {
             Err(error) => return self.disconnect(DisconnectReason::MalformedFrame(error)),
         };
         self.stats.notifications += 1;
+        if planted!(EventsRaiseZxid) {
+            self.identity.last_zxid = self.identity.last_zxid.max(zxid);
+        }
+        assert!(is_known(event.event_type) || !planted!(UnknownEventsPanic));
         let fired = self.watches.fire(event.event_type, &event.path);
         if !is_known(event.event_type) {
             // The server may have dropped its one-time watches for it.
@@ -279,6 +297,9 @@ impl Session {
         }
         if fired.is_empty() {
             self.stats.unwanted_notifications += 1;
+            if planted!(GhostsEndConnections) {
+                return self.disconnect(DisconnectReason::UnexpectedReply { xid: ReplyHeader::EVENT_XID });
+            }
         }
         for fired in fired {
             if fired.early {
@@ -339,17 +360,21 @@ impl Session {
         let Some(millis) = u64::try_from(response.time_out).ok().filter(|&millis| millis > 0) else {
             return match asked_for {
                 Some(_) => self.expire(ExpiredBy::Server, ExpiredReason::Refused),
+                None if planted!(RefusedBirthsExpire) => {
+                    self.expire(ExpiredBy::Server, ExpiredReason::Refused)
+                }
                 None => self.disconnect(DisconnectReason::SessionRefused),
             };
         };
-        if asked_for.is_some_and(|session_id| session_id != response.session_id) {
+        let is_another = asked_for.is_some_and(|session_id| session_id != response.session_id);
+        if is_another && !planted!(AnotherIdentityIsTaken) {
             return self.expire(ExpiredBy::Server, ExpiredReason::Replaced);
         }
         if response.session_id == SessionId(0) {
             return self.disconnect(DisconnectReason::SessionRefused);
         }
         let read_only = response.read_only == Some(true);
-        if read_only && !self.config.read_only {
+        if read_only && !self.config.read_only && !planted!(ReadOnlyIsTakenUnasked) {
             return self.disconnect(DisconnectReason::ReadOnlyServer);
         }
         self.connected(Accepting {

@@ -279,7 +279,8 @@ impl Session {
     /// harmless; before a late one, unread input is best fed.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.at(now);
-        let Some(due) = self.poll_timeout().filter(|&due| due <= self.now) else { return };
+        let is_due = |due: &Instant| *due <= self.now || planted!(EarlyTicksPing);
+        let Some(due) = self.poll_timeout().filter(is_due) else { return };
         let late = self.now - due;
         if late >= self.identity.timeout / LATE_PART {
             self.be_late(late);
@@ -392,7 +393,9 @@ impl Session {
         self.at(now);
         if !self.closing && !self.state.is_terminal() {
             self.closing = true;
-            self.timers.set(Timer::Close, self.now + self.config.close_timeout);
+            if !planted!(CloseIsUnbounded) {
+                self.timers.set(Timer::Close, self.now + self.config.close_timeout);
+            }
             if self.state == State::Connecting && self.identity.session.is_none() {
                 self.end(State::Closed, &Failure::Closed, Event::Closed { confirmed: false });
             }
@@ -406,8 +409,14 @@ impl Session {
     /// What has to be done next, each thing once and in order; none if there is nothing more for now.
     pub fn poll_action(&mut self) -> Option<Action> {
         loop {
-            if let Some(action) = self.actions.pop_front() {
-                return Some(action);
+            let newest_first = planted!(NewestActionFirst);
+            let next = if newest_first { self.actions.pop_back() } else { self.actions.pop_front() };
+            if next.is_some() {
+                return next;
+            }
+            if planted!(PollingMovesTimers) && self.state.is_connected() {
+                let due = self.timers.get(Timer::Ping).unwrap_or(self.now);
+                self.timers.set(Timer::Ping, due + Duration::from_nanos(1));
             }
             self.prime();
             if self.actions.is_empty() {
@@ -475,7 +484,8 @@ impl Session {
         let auths = self.connection.as_ref().map(|connection| &connection.auths);
         let auths_in_flight = auths.map_or(0, |auths| self.identities.waiting_for(auths));
         Stats {
-            queued: self.queue.len() + self.identities.waiting() - auths_in_flight,
+            queued: self.queue.len() + self.identities.waiting() - auths_in_flight
+                + usize::from(planted!(MiscountsTheQueue) && self.queue.len() > 3),
             queued_bytes: self.queue.bytes(),
             in_flight: in_flight.filter(|frame| matches!(frame.owner, Owner::Request(_))).count()
                 + auths_in_flight,
