@@ -1,37 +1,34 @@
 //! Runs many random schedules of faults, each from its own seed, and tells what they came upon.
 //!
 //! `chaos [--seeds N] [--from N] [--steps N] [--threads N] [--least N]`; `chaos --seed N` runs that one alone, and tells its
-//! story.
+//! story. Built with the feature `planted`, `chaos --planted [N]` checks the checks.
 
-use core::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+mod planted;
+mod total;
+
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::{process::ExitCode, sync::Mutex, time::Instant};
 
-use zk_sim::{Chaos, Coverage, Fault, Phase};
+use total::Total;
+use zk_sim::{Broken, Chaos, Outcome};
 
 fn main() -> ExitCode {
     let Some(wanted) = Wanted::parse(std::env::args().skip(1)) else {
         eprintln!(
             "usage: chaos [--seed N | --from N --seeds N] [--steps N] [--threads N] [--least N]\n\
-             --least: the run fails if a fault met a state less often than this"
+             \x20      chaos --planted [N] [--from N] [--steps N] [--within SECONDS]\n\
+             --least: the run fails if a fault met a state less often than this\n\
+             --planted: plants every defect, or N of them, drawn from the seed that --from tells, and looks for each"
         );
         return ExitCode::from(2);
     };
-    let begin = Instant::now();
-    let total = Mutex::new(Total::default());
-    let next = AtomicU64::new(wanted.from);
-    std::thread::scope(|scope| {
-        for _ in 0..wanted.threads {
-            scope.spawn(|| work(&wanted, &next, &total));
-        }
-    });
-    let total = total.into_inner().expect("no thread holds it");
-    total.print(begin.elapsed());
-    let missing = if wanted.least == 0 { Vec::new() } else { total.coverage.missing(wanted.least) };
-    missing.iter().for_each(|missing| println!("met less than {} times: {missing}", wanted.least));
-    if total.failed.is_empty() && missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    // What is broken is told below.
+    std::panic::set_hook(Box::new(|_| {}));
+    let is_well = match wanted.planted {
+        Some(sample) => planted::run(sample, &wanted),
+        None => run(&wanted),
+    };
+    if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 struct Wanted {
@@ -40,26 +37,54 @@ struct Wanted {
     steps: u64,
     threads: usize,
     least: u64,
+    planted: Option<usize>,
+    within: u64,
 }
 
 impl Wanted {
-    fn parse(mut args: impl Iterator<Item = String>) -> Option<Self> {
+    fn parse(args: impl Iterator<Item = String>) -> Option<Self> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut wanted = Self { from: 0, seeds: 1_000, steps: 2_000, threads, least: 0 };
+        let mut wanted =
+            Self { from: 0, seeds: 1_000, steps: 2_000, threads, least: 0, planted: None, within: 60 };
+        let mut args = args.peekable();
         while let Some(name) = args.next() {
-            let value: u64 = args.next()?.parse().ok()?;
+            let value = args.next_if(|value| !value.starts_with("--"));
+            if (name.as_str(), &value) == ("--planted", &None) {
+                wanted.planted = Some(usize::MAX);
+                continue;
+            }
+            let value: u64 = value?.parse().ok()?;
             match name.as_str() {
                 "--seed" => (wanted.from, wanted.seeds) = (value, 1),
                 "--from" => wanted.from = value,
                 "--seeds" => wanted.seeds = value,
                 "--steps" => wanted.steps = value,
                 "--threads" => wanted.threads = usize::try_from(value).ok()?.max(1),
+                "--within" => wanted.within = value,
                 "--least" => wanted.least = value,
+                "--planted" => wanted.planted = Some(usize::try_from(value).ok()?),
                 _ => return None,
             }
         }
         Some(wanted)
     }
+}
+
+/// Runs all seeds; whether all is well.
+fn run(wanted: &Wanted) -> bool {
+    let begin = Instant::now();
+    let total = Mutex::new(Total::default());
+    let next = AtomicU64::new(wanted.from);
+    std::thread::scope(|scope| {
+        for _ in 0..wanted.threads {
+            scope.spawn(|| work(wanted, &next, &total));
+        }
+    });
+    let total = total.into_inner().expect("no thread holds it");
+    total.print(begin.elapsed());
+    let missing = if wanted.least == 0 { Vec::new() } else { total.coverage.missing(wanted.least) };
+    missing.iter().for_each(|missing| println!("met less than {} times: {missing}", wanted.least));
+    total.failed.is_empty() && missing.is_empty()
 }
 
 /// Runs seeds until there are no more.
@@ -69,55 +94,27 @@ fn work(wanted: &Wanted, next: &AtomicU64, total: &Mutex<Total>) {
         if seed >= wanted.from + wanted.seeds {
             return;
         }
-        let chaos = || if wanted.seeds == 1 { Chaos::told(seed) } else { Chaos::seeded(seed) };
-        let outcome = std::panic::catch_unwind(|| chaos().run(wanted.steps));
+        let result = if wanted.seeds == 1 {
+            Chaos::told(seed).run(wanted.steps)
+        } else if seed.is_multiple_of(TWICE) {
+            twice(seed, wanted.steps)
+        } else {
+            Chaos::seeded(seed).run(wanted.steps)
+        };
         let mut total = total.lock().expect("no thread panics with it");
-        total.seeds += 1;
-        match outcome {
-            Ok(outcome) => {
-                total.steps += outcome.steps;
-                total.simulated += outcome.simulated;
-                total.coverage.add(&outcome.coverage);
-            }
-            Err(_) => {
-                eprintln!("FAILED: chaos --seed {seed} --steps {}", wanted.steps);
-                total.failed.push(seed);
-            }
+        if let Err(broken) = &result {
+            eprintln!("FAILED: chaos --seed {seed} --steps {}\n{}", wanted.steps, broken.message);
         }
+        total.add(seed, result);
     }
 }
 
-#[derive(Default)]
-struct Total {
-    seeds: u64,
-    steps: u64,
-    simulated: Duration,
-    coverage: Coverage,
-    failed: Vec<u64>,
+/// INV-78: what is done twice comes out the same.
+fn twice(seed: u64, steps: u64) -> Result<Outcome, Broken> {
+    let first = Chaos::traced(seed).run(steps)?;
+    let second = Chaos::traced(seed).run(steps)?;
+    if first.trace == second.trace { Ok(first) } else { Err(Broken::unequal()) }
 }
 
-impl Total {
-    fn print(&self, took: Duration) {
-        print!("{:18}", "fault");
-        Phase::ALL.iter().for_each(|phase| print!("{:>12}", format!("{phase:?}")));
-        println!();
-        for fault in Fault::ALL {
-            print!("{:18}", format!("{fault:?}"));
-            Phase::ALL.iter().for_each(|phase| print!("{:>12}", self.coverage.met(*fault, *phase)));
-            println!();
-        }
-        for (told, count) in self.coverage.told() {
-            println!("{count:>12} {told}");
-        }
-        let rate = self.steps as f64 / took.as_secs_f64();
-        println!(
-            "{} seeds, {} steps, {:.0} simulated hours, {:.0} s, {rate:.0} steps a second, {} failed: {:?}",
-            self.seeds,
-            self.steps,
-            self.simulated.as_secs_f64() / 3600.0,
-            took.as_secs_f64(),
-            self.failed.len(),
-            &self.failed[..self.failed.len().min(20)],
-        );
-    }
-}
+/// One of so many seeds runs twice.
+const TWICE: u64 = 250;
