@@ -112,7 +112,18 @@ impl Session {
 
 /// Chunks.
 impl Session {
-    pub(crate) fn next_send(&mut self) -> Option<Action> {
+    /// What comes behind all that has happened: the next chunk, or what was found out on the way to it.
+    #[inline(never)]
+    pub(crate) fn next_action(&mut self) -> Option<Action> {
+        self.prime();
+        if planted!(PollingMovesTimers) && self.state.is_connected() {
+            let due = self.timers.get(Timer::Ping).unwrap_or(self.now);
+            self.timers.set(Timer::Ping, due + core::time::Duration::from_nanos(1));
+        }
+        if self.outbox.is_empty() { self.next_send() } else { self.poll_action() }
+    }
+
+    fn next_send(&mut self) -> Option<Action> {
         let connection = self.connection.as_mut()?;
         let limits = SendLimits {
             max_send_len: self.config.max_send_len.max(MIN_SEND_LIMIT),
@@ -140,9 +151,9 @@ impl Session {
         self.connection.as_ref().is_some_and(|current| current.id == connection || planted!(ThePastSpeaks))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn emit(&mut self, event: Event) {
-        self.actions.push_back(Action::Emit(event));
+        self.outbox.push(Action::Emit(event));
     }
 }
 

@@ -131,16 +131,20 @@ impl Client {
     }
 }
 
-/// A defect that would blur the session's code is planted between it and its driver.
+/// Defects that would blur the session's code are planted between it and its driver.
 #[cfg(feature = "planted")]
 impl Client {
     fn next_action(&mut self) -> Option<Action> {
         use zk_session::Planted;
 
-        if !Planted::RepliesOvertakeEvents.is_on() {
+        let newest = Planted::NewestActionFirst.is_on();
+        if !newest && !Planted::RepliesOvertakeEvents.is_on() {
             return self.session.poll_action();
         }
         self.held.extend(core::iter::from_fn(|| self.session.poll_action()));
+        if newest {
+            return self.held.pop_back();
+        }
         let is_reply = |action: &Action| matches!(action, Action::Emit(Event::Reply(_)));
         let first = self.held.iter().position(is_reply).unwrap_or(0);
         self.held.remove(first)
