@@ -38,6 +38,19 @@ impl Slots {
     /// If four billion requests have no outcome yet; a session bounds its requests far below.
     #[inline]
     pub fn insert(&mut self, request: RequestId) -> SlotId {
+        let slot = self.reserve();
+        if self.pending.is_empty() {
+            self.first = request.get();
+        }
+        let place = self.place(request);
+        self.pending.resize(place, None);
+        self.pending.push_back(Some(slot));
+        slot
+    }
+
+    /// Takes a slot for what isn't one request.
+    #[inline]
+    pub(crate) fn reserve(&mut self) -> SlotId {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::Free);
             SlotId(
@@ -45,12 +58,6 @@ impl Slots {
             )
         });
         self.slots[slot.index()] = Slot::Waiting(None);
-        if self.pending.is_empty() {
-            self.first = request.get();
-        }
-        let place = self.place(request);
-        self.pending.resize(place, None);
-        self.pending.push_back(Some(slot));
         slot
     }
 
@@ -63,6 +70,12 @@ impl Slots {
             self.pending.pop_front();
             self.first += 1;
         }
+        self.fill(slot, outcome)
+    }
+
+    /// Puts an outcome into a slot, and returns who awaits it.
+    #[inline]
+    pub(crate) fn fill(&mut self, slot: SlotId, outcome: Result<Response, Error>) -> Option<Waker> {
         match core::mem::replace(&mut self.slots[slot.index()], Slot::Done(outcome)) {
             Slot::Waiting(waker) => waker,
             Slot::Abandoned | Slot::Free | Slot::Done(_) => {

@@ -1,7 +1,7 @@
 use core::{fmt, mem, time::Duration};
 use std::sync::Arc;
 
-use zk_client::{Hub, NO_LATER, SlotId, Typed, requests::Read};
+use zk_client::{Errand, Hub, NO_LATER, SlotId, Typed, Work, requests::Read};
 use zk_proto::Response;
 use zk_session::{Chroot, Instant, RequestId, RequestOptions, Retry};
 
@@ -27,7 +27,7 @@ enum State {
     /// Boxed, as it is rare and large.
     Refused(Box<Error>),
     UnderWay {
-        request: RequestId,
+        work: Work,
         slot: SlotId,
     },
     Over,
@@ -46,7 +46,21 @@ impl<T> Call<T> {
             chroot.apply(&mut request)?;
             let (request, slot) = hub.submit(request, options, now)?;
             accepted(hub, request);
-            Ok((request, slot))
+            Ok((Work::Request(request), slot))
+        })
+    }
+
+    /// Begins what takes several requests, each with these options.
+    pub(crate) fn run(
+        shared: &Arc<Shared>,
+        chroot: &Chroot,
+        errand: Errand<T>,
+        options: CallOptions,
+    ) -> Self {
+        let (options, _) = options.at(shared);
+        Self::begin(shared, chroot, errand.read, options.deadline, |hub| {
+            let (errand, slot) = hub.run(errand, options)?;
+            Ok((Work::Errand(errand), slot))
         })
     }
 
@@ -55,11 +69,11 @@ impl<T> Call<T> {
         chroot: &Chroot,
         read: Read<T>,
         deadline: Option<Instant>,
-        submit: impl FnOnce(&mut Hub) -> Result<(RequestId, SlotId), Error>,
+        submit: impl FnOnce(&mut Hub) -> Result<(Work, SlotId), Error>,
     ) -> Self {
         let mut inner = shared.lock();
         let (state, waker) = match submit(&mut inner.hub) {
-            Ok((request, slot)) => (State::UnderWay { request, slot }, inner.submitted(shared, deadline)),
+            Ok((work, slot)) => (State::UnderWay { work, slot }, inner.submitted(shared, deadline)),
             Err(error) => (State::Refused(Box::new(error)), None),
         };
         drop(inner);
@@ -127,11 +141,11 @@ impl<T> Call<T> {
         &self.chroot
     }
 
-    /// The request's number, as the session counts them. None if it was not accepted, or has ended.
+    /// The request's number, as the session counts them. None if it was not accepted, has ended, or is several.
     pub fn request(&self) -> Option<RequestId> {
         match self.state {
-            State::UnderWay { request, .. } => Some(request),
-            State::Refused(_) | State::Over => None,
+            State::UnderWay { work: Work::Request(request), .. } => Some(request),
+            State::UnderWay { .. } | State::Refused(_) | State::Over => None,
         }
     }
 }
@@ -155,10 +169,10 @@ impl Awaited for Slot {
 
 impl<T> Drop for Call<T> {
     fn drop(&mut self) {
-        let State::UnderWay { request, slot } = self.state else { return };
+        let State::UnderWay { work, slot } = self.state else { return };
         let is_under_way = self.shared.lock().hub.slots.abandon(slot);
         if is_under_way {
-            self.shared.command(|hub, now| hub.session.cancel(request, now));
+            self.shared.command(|hub, now| hub.cancel(work, now));
         }
     }
 }

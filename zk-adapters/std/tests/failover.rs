@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 
 use story::{Patient, changed, connect, ensemble, event};
 use zk_harness::Ensemble;
-use zk_std::{CreateMode, EventType, OPEN_ACL_UNSAFE, SessionEvent, SessionEvents};
+use zk_std::{CreateMode, EventType, SessionEvent, SessionEvents};
 
 #[test]
 fn a_session_outlives_a_killed_server() {
@@ -26,7 +26,7 @@ fn survives(fault: impl Fn(&Ensemble, usize)) {
     let (client, mut events) = connect(&ensemble.connect_string());
     let session_id = client.session_id();
     // On servers before 3.5 the first create costs the connection.
-    client.create("/e", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).patient().unwrap();
+    client.create("/e", "", CreateMode::Ephemeral).patient().unwrap();
     let first = last_connected_to(&mut events);
     let (_, mut watch) = client.get_data_and_watch("/e").patient().unwrap();
 
@@ -55,7 +55,7 @@ fn a_change_while_away_is_told_to_a_watch_set_before() {
     let relay = zk_harness::Relay::start(ensemble.address(0)).unwrap();
     let (client, mut events) = connect(&relay.address().to_string());
     let (other, _) = connect(&ensemble.address(0).to_string());
-    other.create("/a", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().unwrap();
+    other.create("/a", "", CreateMode::Persistent).patient().unwrap();
     let (_, mut data) = client.get_data_and_watch("/a").patient().unwrap();
     let (_, mut children) = client.get_children_and_watch("/a").patient().unwrap();
     let (_, mut missing) = client.exists_and_watch("/b").patient().unwrap();
@@ -64,8 +64,8 @@ fn a_change_while_away_is_told_to_a_watch_set_before() {
     relay.cut();
     event(&mut events, |event| matches!(event, SessionEvent::Disconnected { .. }));
     other.set_data("/a", "changed", 0).patient().unwrap();
-    other.create("/a/c", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().unwrap();
-    other.create("/b", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().unwrap();
+    other.create("/a/c", "", CreateMode::Persistent).patient().unwrap();
+    other.create("/b", "", CreateMode::Persistent).patient().unwrap();
     relay.accept();
 
     assert_eq!(changed(&mut data).unwrap().event_type, EventType::NODE_DATA_CHANGED);
@@ -88,4 +88,47 @@ fn connected_to(events: &mut SessionEvents) -> SocketAddr {
     let connected = event(events, |event| matches!(event, SessionEvent::Connected { .. }));
     let SessionEvent::Connected { address, .. } = connected else { unreachable!("it was asked for") };
     address
+}
+
+/// What it was told and what it said is on record, and it does the same again.
+#[cfg(feature = "record")]
+#[test]
+fn a_recorded_session_is_replayed_to_the_byte() {
+    use std::fs::{File, read_to_string};
+    use zk_sim::{Options, drive::outputs_path, drive::replay, serve::Served};
+    use zk_std::{Client, Recorder};
+
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("std.drive");
+    let tick = core::time::Duration::from_millis(500);
+    let served = Served::start(Options { servers: 3, tick, ..Options::default() }).unwrap();
+    let builder = Client::builder(&served.connect_string()).unwrap();
+    let (client, mut events) = builder.record(Recorder::create(&path).unwrap()).connect().unwrap();
+    client.add_auth("digest", "me:correct horse").patient().unwrap();
+    client.create("/e", "", CreateMode::Ephemeral).patient().unwrap();
+    let (_, mut watch) = client.get_data_and_watch("/e").patient().unwrap();
+    let address = last_connected_to(&mut events);
+    served.crash((0..3).find(|&server| served.address(server) == address).unwrap());
+    event(&mut events, |event| matches!(event, SessionEvent::Disconnected { .. }));
+    event(&mut events, |event| matches!(event, SessionEvent::Ready));
+    client.set_data("/e", "changed", -1).patient().unwrap();
+    changed(&mut watch).unwrap();
+    let calls: Vec<_> = (0..20).map(|_| client.set_data("/e", vec![7; 1000], -1)).collect();
+    for call in calls {
+        call.patient().unwrap();
+    }
+    let password = client.credentials().unwrap().password;
+    client.close();
+    event(&mut events, |event| matches!(event, SessionEvent::Closed { .. }));
+    // A recorder is free once the last thread has let go of the session.
+    drop((client, events, watch));
+
+    let outputs = outputs_path(&path);
+    let replayed = replay(File::open(&path).unwrap(), File::open(&outputs).unwrap()).unwrap();
+    let replayed = replayed.unwrap_or_else(|difference| panic!("{difference}"));
+    assert!(replayed.inputs > 40, "{replayed:?}");
+    let texts = read_to_string(&path).unwrap() + &read_to_string(&outputs).unwrap();
+    let hex = |secret: &[u8]| secret.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    for secret in [hex(&password), hex(b"correct horse"), "correct horse".to_owned()] {
+        assert!(!texts.contains(&secret), "{secret}");
+    }
 }

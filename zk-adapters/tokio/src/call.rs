@@ -7,7 +7,7 @@ use core::{
 };
 use std::sync::Arc;
 
-use zk_client::{Hub, NO_LATER, SlotId, Typed};
+use zk_client::{Errand, Hub, NO_LATER, SlotId, Typed, Work};
 use zk_proto::Response;
 use zk_session::{Chroot, Instant, RequestId, RequestOptions};
 
@@ -29,7 +29,7 @@ pub struct Call<T> {
 #[derive(Debug)]
 enum State {
     Refused(Error),
-    UnderWay { request: RequestId, slot: SlotId },
+    UnderWay { work: Work, slot: SlotId },
     Over,
 }
 
@@ -46,7 +46,21 @@ impl<T> Call<T> {
             chroot.apply(&mut request)?;
             let (request, slot) = hub.submit(request, options, now)?;
             accepted(hub, request);
-            Ok((request, slot))
+            Ok((Work::Request(request), slot))
+        })
+    }
+
+    /// Begins what takes several requests, each with these options.
+    pub(crate) fn run(
+        shared: &Arc<Shared>,
+        chroot: &Chroot,
+        errand: Errand<T>,
+        options: CallOptions,
+    ) -> Self {
+        let (options, _) = options.at(shared);
+        Self::begin(shared, chroot, errand.read, |hub| {
+            let (errand, slot) = hub.run(errand, options)?;
+            Ok((Work::Errand(errand), slot))
         })
     }
 
@@ -54,10 +68,10 @@ impl<T> Call<T> {
         shared: &Arc<Shared>,
         chroot: &Chroot,
         read: fn(Result<Response, Error>) -> Result<T, Error>,
-        submit: impl FnOnce(&mut Hub) -> Result<(RequestId, SlotId), Error>,
+        submit: impl FnOnce(&mut Hub) -> Result<(Work, SlotId), Error>,
     ) -> Self {
         let state = shared.change(|hub| match submit(hub) {
-            Ok((request, slot)) => State::UnderWay { request, slot },
+            Ok((work, slot)) => State::UnderWay { work, slot },
             Err(error) => State::Refused(error),
         });
         Self { shared: Arc::clone(shared), chroot: chroot.clone(), state, read }
@@ -68,11 +82,11 @@ impl<T> Call<T> {
         &self.chroot
     }
 
-    /// The request's number, as the session counts them. None if it was not accepted, or has ended.
+    /// The request's number, as the session counts them. None if it was not accepted, has ended, or is several.
     pub fn request(&self) -> Option<RequestId> {
         match self.state {
-            State::UnderWay { request, .. } => Some(request),
-            State::Refused(_) | State::Over => None,
+            State::UnderWay { work: Work::Request(request), .. } => Some(request),
+            State::UnderWay { .. } | State::Refused(_) | State::Over => None,
         }
     }
 }
@@ -106,9 +120,9 @@ impl<T> Future for Call<T> {
 
 impl<T> Drop for Call<T> {
     fn drop(&mut self) {
-        let State::UnderWay { request, slot } = self.state else { return };
+        let State::UnderWay { work, slot } = self.state else { return };
         if self.shared.lock().slots.abandon(slot) {
-            self.shared.command(|hub, now| hub.session.cancel(request, now));
+            self.shared.command(|hub, now| hub.cancel(work, now));
         }
     }
 }

@@ -41,6 +41,7 @@ pub(super) struct Client {
     /// What the session has said, and a defect holds back.
     #[cfg(feature = "planted")]
     held: VecDeque<Action>,
+    pub(super) opened_at: Instant,
     /// Where its story is told as it happens.
     pub(super) story: Option<ClientId>,
 }
@@ -60,6 +61,7 @@ impl Client {
             trace: None,
             #[cfg(feature = "planted")]
             held: VecDeque::new(),
+            opened_at: now,
             story: None,
         }
     }

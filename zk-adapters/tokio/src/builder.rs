@@ -5,8 +5,9 @@ use core::{
 use std::{hash::RandomState, sync::Arc};
 
 use tokio::time::{Instant, timeout};
-use zk_proto::{ConnectString, ConnectStringError};
-use zk_session::{Config, Credentials, Epoch, Session};
+use zk_client::Recording;
+use zk_proto::{Acl, ConnectString, ConnectStringError, OPEN_ACL_UNSAFE, Vector};
+use zk_session::{Config, Credentials, Epoch};
 
 use crate::{
     Client, ConnectError, SessionEvents, driver::Driver, shared::Shared, trace, transport::Security,
@@ -19,7 +20,7 @@ use crate::{
 /// use zk_tokio::Client;
 ///
 /// # async fn f() -> Result<(), zk_tokio::ConnectError> {
-/// let (client, events) = Client::connector("zk1,zk2,zk3/app")?
+/// let (client, events) = Client::builder("zk1,zk2,zk3/app")?
 ///     .session_timeout(Duration::from_secs(6))
 ///     .connect_limit(Duration::from_secs(10))
 ///     .connect()
@@ -29,20 +30,17 @@ use crate::{
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing happens before it connects"]
-pub struct Connector {
+pub struct Builder {
     config: Config,
     connect_limit: Duration,
     deadline: Option<Duration>,
+    acl: Vector<Acl>,
     security: Security,
+    recording: Recording,
 }
 
-impl Connector {
-    /// The defaults for the servers that a connect string names, such as `zk1:2181,zk2:2181/chroot`.
-    ///
-    /// # Errors
-    ///
-    /// [`ConnectStringError`], if it can't be read.
-    pub fn new(connect_string: &str) -> Result<Self, ConnectStringError> {
+impl Builder {
+    pub(crate) fn new(connect_string: &str) -> Result<Self, ConnectStringError> {
         let connect_string: ConnectString = connect_string.parse()?;
         let mut config = Config::new(connect_string);
         // Made of the operating system's entropy.
@@ -51,7 +49,9 @@ impl Connector {
             config,
             connect_limit: DEFAULT_CONNECT_LIMIT,
             deadline: None,
+            acl: OPEN_ACL_UNSAFE,
             security: Security::default(),
+            recording: Recording::default(),
         })
     }
 
@@ -74,6 +74,24 @@ impl Connector {
         self
     }
 
+    /// Records the session that is made next, as a transcript that can be replayed: attach it to a bug report. The
+    /// session's password and its other secrets aren't in it; paths, data and ACLs are. See [`Recorder`](crate::Recorder)
+    /// for what else it means. Default: not recorded.
+    ///
+    /// ```no_run
+    /// use zk_tokio::{Client, Recorder};
+    ///
+    /// # fn f() -> Result<(), Box<dyn core::error::Error>> {
+    /// let builder = Client::builder("zk1,zk2,zk3")?.record(Recorder::create("trouble.drive")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "record")]
+    pub fn record(mut self, recorder: crate::Recorder) -> Self {
+        self.recording.recorder = Some(recorder);
+        self
+    }
+
     /// A session to resume, instead of creating one: that of [`Client::credentials`].
     pub fn resume(mut self, credentials: Credentials) -> Self {
         self.config.resume = Some(credentials);
@@ -90,6 +108,13 @@ impl Connector {
     /// ([`Client::with_deadline`]). Default: for ever.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
+        self
+    }
+
+    /// The ACL of the znodes that are created, unless a handle says otherwise ([`Client::with_acl`]). Default:
+    /// everybody may do everything, as with ZooKeeper's own shell.
+    pub fn acl(mut self, acl: impl Into<Vector<Acl>>) -> Self {
+        self.acl = acl.into();
         self
     }
 
@@ -128,11 +153,11 @@ impl Connector {
     /// As [`connect`](Self::connect).
     pub fn start(self) -> (Client, SessionEvents) {
         let epoch = Epoch::new(Instant::now().into_std());
-        let session = Session::new(self.config, zk_session::Instant::ZERO);
+        let session = self.recording.open(self.config, zk_session::Instant::ZERO);
         let shared = Arc::new(Shared::new(session, epoch));
         trace::spawn(Driver::new(Arc::clone(&shared), self.security));
         let events = SessionEvents::new(Arc::clone(&shared));
-        (Client::new(shared, self.deadline), events)
+        (Client::new(shared, self.deadline, self.acl), events)
     }
 }
 
