@@ -7,8 +7,8 @@ use core::{
 };
 use std::sync::Arc;
 
-use zk_client::{Hub, NO_LATER, SlotId, Typed};
-use zk_proto::Response;
+use zk_client::{Hub, NO_LATER, SlotId, Typed, requests::Read};
+use zk_proto::Request;
 use zk_session::{Chroot, Instant, RequestId, RequestOptions};
 
 use crate::{Error, shared::Shared};
@@ -23,43 +23,45 @@ pub struct Call<T> {
     shared: Arc<Shared>,
     chroot: Chroot,
     state: State,
-    read: fn(Result<Response, Error>) -> Result<T, Error>,
+    read: Read<T>,
 }
 
 #[derive(Debug)]
 enum State {
-    Refused(Error),
-    UnderWay { request: RequestId, slot: SlotId },
+    /// Boxed, as it is rare and large.
+    Refused(Box<Error>),
+    UnderWay {
+        request: RequestId,
+        slot: SlotId,
+    },
     Over,
 }
 
 impl<T> Call<T> {
+    #[inline]
     pub(crate) fn submit(
         shared: &Arc<Shared>,
         chroot: &Chroot,
-        Typed { mut request, read }: Typed<T>,
+        typed: Typed<T>,
         options: CallOptions,
-        accepted: impl FnOnce(&mut Hub, RequestId),
+        accepted: Accepted,
     ) -> Self {
-        let (options, now) = options.at(shared);
-        Self::begin(shared, chroot, read, |hub| {
-            chroot.apply(&mut request)?;
-            let (request, slot) = hub.submit(request, options, now)?;
-            accepted(hub, request);
-            Ok((request, slot))
-        })
+        let submitted = shared.submit(chroot, typed.request, options, accepted);
+        Self::new(shared, chroot, typed.read, submitted)
     }
 
-    pub(crate) fn begin(
+    /// A request that was submitted, or refused.
+    #[inline]
+    pub(crate) fn new(
         shared: &Arc<Shared>,
         chroot: &Chroot,
-        read: fn(Result<Response, Error>) -> Result<T, Error>,
-        submit: impl FnOnce(&mut Hub) -> Result<(RequestId, SlotId), Error>,
+        read: Read<T>,
+        submitted: Result<(RequestId, SlotId), Box<Error>>,
     ) -> Self {
-        let state = shared.change(|hub| match submit(hub) {
+        let state = match submitted {
             Ok((request, slot)) => State::UnderWay { request, slot },
             Err(error) => State::Refused(error),
-        });
+        };
         Self { shared: Arc::clone(shared), chroot: chroot.clone(), state, read }
     }
 
@@ -98,7 +100,7 @@ impl<T> Future for Call<T> {
             return Poll::Ready((self.read)(outcome));
         }
         match mem::replace(&mut self.state, State::Over) {
-            State::Refused(error) => Poll::Ready(Err(error)),
+            State::Refused(error) => Poll::Ready(Err(*error)),
             State::Over | State::UnderWay { .. } => panic!("a call is polled after it was ready"),
         }
     }
@@ -116,6 +118,30 @@ impl<T> Drop for Call<T> {
 impl<T> fmt::Debug for Call<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+/// What is done once a request is accepted, before anything can come of it.
+pub(crate) type Accepted = fn(&mut Hub, RequestId);
+
+impl Shared {
+    /// One function for requests of all kinds.
+    fn submit(
+        &self,
+        chroot: &Chroot,
+        mut request: Request,
+        options: CallOptions,
+        accepted: Accepted,
+    ) -> Result<(RequestId, SlotId), Box<Error>> {
+        let (options, now) = options.at(self);
+        chroot.apply(&mut request).map_err(Error::from)?;
+        let mut hub = self.lock();
+        let submitted = hub.submit(request, options, now);
+        if let Ok((request, _)) = submitted {
+            accepted(&mut hub, request);
+        }
+        self.leave(hub);
+        submitted
     }
 }
 

@@ -81,7 +81,7 @@ impl Driver {
             }
             hub.session.handle_timeout(now);
             if due.is_some() {
-                hub.slots.give_back();
+                hub.give_back();
                 self.buffer.give_back();
             }
         }
