@@ -22,6 +22,12 @@ impl Chroot {
         Self(chroot.filter(|&chroot| chroot != "/").map(Arc::from))
     }
 
+    /// Whether it is no root at all: no path changes.
+    #[inline]
+    pub(crate) fn is_root(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// The path above the root for one below it.
     pub fn server_path(&self, path: &Ustring) -> Ustring {
         let (Some(chroot), Some(text)) = (&self.0, path.as_str()) else { return path.clone() };
@@ -62,17 +68,16 @@ impl Chroot {
     pub fn apply(&self, request: &mut Request) -> Result<(), SubmitError> {
         if self.0.is_some() {
             admission::check(request)?;
-            self.apply_checked(request);
+            self.apply_to(request);
         }
         Ok(())
     }
 
-    /// The same for a request that was checked.
-    #[inline]
-    pub(crate) fn apply_checked(&self, request: &mut Request) {
-        if self.0.is_some() {
-            self.apply_to(request);
-        }
+    /// A request that was checked, with its paths above the root.
+    pub(crate) fn rooted(&self, request: &Request) -> Request {
+        let mut request = request.clone();
+        self.apply_to(&mut request);
+        request
     }
 
     fn apply_to(&self, request: &mut Request) {

@@ -114,9 +114,7 @@ impl Session {
         if self.deadlines.is_empty() {
             self.deadlines = VecDeque::new();
         }
-        if self.actions.is_empty() {
-            self.actions = VecDeque::new();
-        }
+        self.outbox.shrink();
     }
 
     /// The oldest ping has waited for a whole session timeout. A frame that is half received excuses it: the
@@ -172,10 +170,16 @@ impl Session {
     }
 
     /// The servers have heard of the session: a frame handed out at `sent_at` was answered.
+    #[inline]
     pub(crate) fn heard_of(&mut self, sent_at: Instant, anew: bool) {
+        if sent_at > self.identity.heard_of_at || anew {
+            self.heard_of_later(sent_at, anew);
+        }
+    }
+
+    fn heard_of_later(&mut self, sent_at: Instant, anew: bool) {
         // A server in read-only mode keeps no session alive.
-        let is_idle = sent_at <= self.identity.heard_of_at && !anew;
-        if is_idle || self.state == State::ConnectedReadOnly {
+        if self.state == State::ConnectedReadOnly {
             return;
         }
         self.identity.heard_of_at = self.identity.heard_of_at.max(sent_at);

@@ -96,6 +96,7 @@ mod ensemble;
 mod error;
 #[cfg(feature = "model")]
 mod model;
+mod outbox;
 mod outcomes;
 mod random;
 mod read_only;

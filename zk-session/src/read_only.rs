@@ -44,7 +44,7 @@ impl Session {
         let (probe, server) = (ProbeId(self.probes), self.ensemble.next_to_probe());
         self.search = Some(Search { probe, server: server.clone() });
         self.timers.set(Timer::Probe, self.now + self.probe_interval);
-        self.actions.push_back(Action::Probe { probe, server });
+        self.outbox.push(Action::Probe { probe, server });
     }
 }
 

@@ -70,6 +70,13 @@ impl Sasl {
     }
 }
 
+/// So that a mechanism can be made of another: one that counts its steps, or writes them down.
+impl SaslMechanism for Sasl {
+    fn begin(&self) -> Box<dyn SaslExchange> {
+        self.0.begin()
+    }
+}
+
 impl fmt::Debug for Sasl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sasl").finish_non_exhaustive()

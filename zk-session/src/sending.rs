@@ -106,7 +106,14 @@ impl Session {
 
 /// Chunks.
 impl Session {
-    pub(crate) fn next_send(&mut self) -> Option<Action> {
+    /// What comes behind all that has happened: the next chunk, or what was found out on the way to it.
+    #[inline(never)]
+    pub(crate) fn next_action(&mut self) -> Option<Action> {
+        self.prime();
+        if self.outbox.is_empty() { self.next_send() } else { self.poll_action() }
+    }
+
+    fn next_send(&mut self) -> Option<Action> {
         let connection = self.connection.as_mut()?;
         let limits = SendLimits {
             max_send_len: self.config.max_send_len.max(MIN_SEND_LIMIT),
@@ -134,9 +141,9 @@ impl Session {
         self.connection.as_ref().is_some_and(|current| current.id == connection)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn emit(&mut self, event: Event) {
-        self.actions.push_back(Action::Emit(event));
+        self.outbox.push(Action::Emit(event));
     }
 }
 

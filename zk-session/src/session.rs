@@ -1,19 +1,21 @@
 //! The session: its inputs, commands, outputs and views.
 
 use alloc::{boxed::Box, collections::VecDeque};
-use core::{fmt, time::Duration};
+use core::{borrow::Borrow, fmt, time::Duration};
 
 use zk_proto::{ConnectString, Request, SessionId, Zxid};
 
 use crate::{
     Action, Config, ConnectionId, Credentials, DisconnectReason, Event, Failure, Instant, RequestId,
-    RequestOptions, Stats, SubmitError, Timer, admission,
+    RequestOptions, Stats, SubmitError, Timer,
+    admission::Admissible,
     auth::Identities,
     chroot::Chroot,
     clock::LATE_PART,
-    connection::{Connection, Owner, Xids},
+    connection::{Connection, Xids},
     dialects::Dialects,
     ensemble::Ensemble,
+    outbox::Outbox,
     read_only::Search,
     requests::{self, Accepted, Queue, Retryable},
     timers::Timers,
@@ -128,7 +130,7 @@ pub struct Session {
     pub(crate) chroot: Chroot,
     pub(crate) state: State,
     pub(crate) now: Instant,
-    pub(crate) actions: VecDeque<Action>,
+    pub(crate) outbox: Outbox,
     pub(crate) timers: Timers,
     pub(crate) connection: Option<Connection>,
     pub(crate) queue: Queue,
@@ -182,7 +184,7 @@ impl Session {
             chroot: Chroot::new(config.connect_string.chroot.as_deref()),
             state: State::Connecting,
             now,
-            actions: VecDeque::new(),
+            outbox: Outbox::default(),
             timers: Timers::default(),
             connection: None,
             queue: Queue::default(),
@@ -292,45 +294,72 @@ impl Session {
 /// Commands.
 impl Session {
     /// Accepts a request: its one outcome comes as [`Event::Reply`] under the id that is returned. Paths are
-    /// client paths.
+    /// client paths. A request that is lent stays with the caller, who can submit it again where it was refused.
     ///
     /// # Errors
     /// If a limit of `Config` is reached, the request can't be sent as it is, or the session has ended or is
     /// being closed. Nothing has changed then.
     pub fn submit(
         &mut self,
-        mut request: Request,
+        request: impl Borrow<Request>,
+        options: RequestOptions,
+        now: Instant,
+    ) -> Result<RequestId, SubmitError> {
+        self.submit_lent(request.borrow(), options, now)
+    }
+
+    fn submit_lent(
+        &mut self,
+        request: &Request,
         options: RequestOptions,
         now: Instant,
     ) -> Result<RequestId, SubmitError> {
         self.begin_input(now);
-        self.admit(&request)?;
-        self.admit_epoch(options.epoch)?;
-        self.chroot.apply_checked(&mut request);
-        let len = requests::frame_len(&request);
-        let may_return = self.may_return(&request, options.retry);
+        let admissible = self.admit(request, options.epoch)?;
+        if self.chroot.is_root() {
+            self.accept_request(request, admissible, options)
+        } else {
+            self.accept_rooted(request, admissible, options)
+        }
+    }
+
+    fn accept_rooted(
+        &mut self,
+        request: &Request,
+        admissible: Admissible,
+        options: RequestOptions,
+    ) -> Result<RequestId, SubmitError> {
+        self.accept_request(&self.chroot.rooted(request), admissible, options)
+    }
+
+    #[inline(always)]
+    fn accept_request(
+        &mut self,
+        request: &Request,
+        admissible: Admissible,
+        options: RequestOptions,
+    ) -> Result<RequestId, SubmitError> {
+        let Admissible { op, asks_for_watch, creates_ephemeral, ops } = admissible;
+        let len = requests::frame_len(request);
+        let may_return = self.may_return(op, options.retry);
         self.admit_size(len, may_return)?;
         let id = self.accept();
-        let asks_for_watch = admission::asks_for_watch(&request);
         self.watches_asked_for += usize::from(asks_for_watch);
         self.retryable.count(may_return, len);
         let accepted = Accepted {
             id,
-            op: request.op_code(),
             deadline: options.deadline,
-            retry: options.retry,
-            asks_for_watch,
-            ops: admission::ops(&request),
+            op,
             len: len as u32, // of 31 bits, and the prefix
+            ops,
             may_return,
             was_sent: false,
-            fruitless: 0,
-            is_covered: false,
-            creates_ephemeral: admission::creates_ephemeral(&request),
+            creates_ephemeral,
+            asks_for_watch,
+            has_ended: false,
             retained: None,
         };
-        let op = accepted.op;
-        self.enqueue(accepted, &mut request);
+        self.enqueue(accepted, request, options.retry);
         self.fail_if_unsupported(id, op);
         if let Some(deadline) = options.deadline {
             self.insert_deadline(deadline, id);
@@ -403,19 +432,6 @@ impl Session {
 
 /// Outputs.
 impl Session {
-    /// What has to be done next, each thing once and in order; none if there is nothing more for now.
-    pub fn poll_action(&mut self) -> Option<Action> {
-        loop {
-            if let Some(action) = self.actions.pop_front() {
-                return Some(action);
-            }
-            self.prime();
-            if self.actions.is_empty() {
-                return self.next_send();
-            }
-        }
-    }
-
     /// When [`handle_timeout`](Self::handle_timeout) is due; none if nothing is scheduled, and at
     /// [`Instant::MAX`], where time stands still.
     pub fn poll_timeout(&self) -> Option<Instant> {
@@ -477,8 +493,7 @@ impl Session {
         Stats {
             queued: self.queue.len() + self.identities.waiting() - auths_in_flight,
             queued_bytes: self.queue.bytes(),
-            in_flight: in_flight.filter(|frame| matches!(frame.owner, Owner::Request(_))).count()
-                + auths_in_flight,
+            in_flight: in_flight.filter(|frame| !frame.request.has_ended).count() + auths_in_flight,
             watches: self.watches.len(),
             ..self.stats
         }

@@ -9,7 +9,7 @@ use crate::{
     Action, ConnectionId, Delivery, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, OnLoss,
     Session, State, Timer, WatchEndReason,
     clock::ping_interval,
-    connection::{Connection, Owner, Stage},
+    connection::{Connection, Stage},
     rearm::Rearm,
 };
 
@@ -27,7 +27,7 @@ impl Session {
         self.state = State::Connecting;
         self.timers.stop(Timer::Backoff);
         self.timers.set(Timer::Connect, self.now + self.attempt_timeout());
-        self.actions.push_back(Action::Connect { connection, server });
+        self.outbox.push(Action::Connect { connection, server });
     }
 
     /// The transport is up: the ConnectRequest goes out, under the same deadline.
@@ -77,7 +77,7 @@ impl Session {
     pub(crate) fn disconnect(&mut self, reason: DisconnectReason) {
         if let Some(connection) = self.connection.take() {
             let action = Action::Disconnect { connection: connection.id, reason: reason.clone() };
-            self.actions.push_back(action);
+            self.outbox.push(action);
             self.lost(connection, reason);
         }
     }
@@ -144,18 +144,18 @@ impl Session {
         self.identity.session = None;
         if let Some(connection) = self.connection.take() {
             let reason = DisconnectReason::SessionEnded;
-            self.actions.push_back(Action::Disconnect { connection: connection.id, reason });
+            self.outbox.push(Action::Disconnect { connection: connection.id, reason });
             let reached = connection.window.reached();
             self.identities.connection_lost(connection.auths.into_iter(), reached);
             for frame in connection.in_flight {
-                if let Owner::Request(accepted) = frame.owner {
-                    let delivery = Delivery::of(accepted.was_sent || frame.start < reached);
-                    self.fail(accepted, failure.clone(), delivery);
+                if !frame.request.has_ended {
+                    let delivery = Delivery::of(frame.request.was_sent || frame.start < reached);
+                    self.fail(&frame.request, failure.clone(), delivery);
                 }
             }
         }
         for accepted in self.queue.take_all() {
-            self.fail_queued(accepted, failure.clone());
+            self.fail_queued(&accepted, failure.clone());
         }
         self.fail_auths(failure);
         self.end_watches();

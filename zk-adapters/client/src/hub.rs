@@ -8,8 +8,9 @@ use zk_session::{
 };
 
 use crate::{
-    AttemptCause, AttemptFailure, DialError, Error, EventQueue, Lost, SessionEnd, SessionEvent, SlotId,
-    Slots, Standing, WatchEnded, Watches,
+    AttemptCause, AttemptFailure, DialError, Errand, ErrandId, Error, EventQueue, Lost, SessionEnd,
+    SessionEvent, SlotId, Slots, Standing, WatchEnded, Watches,
+    errands::{Errands, Tools},
 };
 
 /// A session, and the books that lead what comes out of it to those who wait for it.
@@ -42,7 +43,18 @@ pub struct Hub {
     pub(crate) address: Option<SocketAddr>,
     /// The server has accepted the session on the latest connection.
     is_accepted: bool,
+    errands: Errands,
     failures: BTreeMap<ServerAddr, AttemptCause>,
+}
+
+/// What a slot is taken for.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "there is no third kind")]
+pub enum Work {
+    /// A request.
+    Request(RequestId),
+    /// Several that serve one purpose.
+    Errand(ErrandId),
 }
 
 /// What is to be done once the lock is released.
@@ -72,6 +84,7 @@ impl Hub {
             server: None,
             address: None,
             is_accepted: false,
+            errands: Errands::default(),
             is_securing: false,
             is_established: false,
             end: None,
@@ -87,7 +100,7 @@ impl Hub {
     #[inline]
     pub fn submit(
         &mut self,
-        request: Request,
+        request: &Request,
         options: RequestOptions,
         now: Instant,
     ) -> Result<(RequestId, SlotId), Box<Error>> {
@@ -117,10 +130,51 @@ impl Hub {
         }
     }
 
+    /// Begins an errand with these options for each of its requests, and takes a slot for its outcome.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotSubmitted`] if its path breaks a rule, or [`Error::DriverGone`].
+    pub fn run<T>(
+        &mut self,
+        errand: Errand<T>,
+        mut options: RequestOptions,
+    ) -> Result<(ErrandId, SlotId), Box<Error>> {
+        self.admit()?;
+        options.retry = errand.retry.unwrap_or(options.retry);
+        let recipe = errand.recipe.map_err(Error::from)?;
+        // Nobody waits yet.
+        let mut wakeups = Wakeups::default();
+        let (errands, tools) = self.errands(&mut wakeups);
+        Ok(errands.begin(recipe, options, tools))
+    }
+
+    /// Its requests are cancelled. What it may leave behind it still cleans up.
+    fn give_up(&mut self, errand: ErrandId, now: Instant) {
+        let mut wakeups = Wakeups::default();
+        let (errands, tools) = self.errands(&mut wakeups);
+        errands.give_up(errand, now, tools);
+    }
+
+    fn errands<'a>(&'a mut self, wakeups: &'a mut Wakeups) -> (&'a mut Errands, Tools<'a>) {
+        let Self { errands, session, slots, .. } = self;
+        (errands, Tools { session, slots, wakers: &mut wakeups.wakers })
+    }
+
+    /// Nobody waits for this any more.
+    pub fn cancel(&mut self, work: Work, now: Instant) {
+        match work {
+            Work::Request(request) => self.session.cancel(request, now),
+            Work::Errand(errand) => self.give_up(errand, now),
+        }
+    }
+
     /// Takes up one event of the session.
     #[inline]
     pub fn dispatch(&mut self, event: Event, wakeups: &mut Wakeups) {
-        if let Event::Reply(Reply { request, result: Ok(response), .. }) = event {
+        if self.errands.are_none()
+            && let Event::Reply(Reply { request, result: Ok(response), .. }) = event
+        {
             wakeups.add(self.slots.finish(request, Ok(response)));
         } else {
             self.dispatch_other(event, wakeups);
@@ -137,6 +191,8 @@ impl Hub {
                 wakeups.add(self.watches.end(request, reason.into()));
                 wakeups.add(self.standing.end(request, reason.into()));
             }
+            // Its errand looks for it.
+            Event::AbandonedCreate { request, .. } if self.errands.cleans_up_after(request) => {}
             other => {
                 self.take_note(&other, wakeups);
                 if let Some(event) = SessionEvent::new(other, self) {
@@ -147,7 +203,8 @@ impl Hub {
     }
 
     fn dispatch_reply(&mut self, Reply { request, result, .. }: Reply, wakeups: &mut Wakeups) {
-        let outcome = result.map_err(Error::from);
+        let (errands, tools) = self.errands(wakeups);
+        let Some(outcome) = errands.answered(request, result.map_err(Error::from), tools) else { return };
         if let Err(error) = &outcome {
             self.watches.refused(request, error.code() == Some(ErrorCode::NO_NODE));
             self.standing.refused(request);
@@ -297,7 +354,9 @@ impl Hub {
         while let Some(action) = self.session.poll_action() {
             let Action::Emit(Event::Reply(Reply { request, result, .. })) = action else { continue };
             let delivery = result.err().and_then(|error| error.delivery()).unwrap_or(Delivery::MaybeApplied);
-            wakeups.add(self.slots.finish(request, Err(Error::DriverGone { delivery })));
+            let (errands, tools) = self.errands(wakeups);
+            let gone = errands.answered(request, Err(Error::DriverGone { delivery }), tools);
+            wakeups.add(gone.and_then(|gone| self.slots.finish(request, gone)));
         }
         wakeups.wakers.extend(self.watches.end_all());
         wakeups.wakers.extend(self.standing.end_all(WatchEnded::DriverGone));

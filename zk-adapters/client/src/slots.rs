@@ -38,8 +38,7 @@ impl Slots {
     /// If four billion requests have no outcome yet; a session bounds its requests far below.
     #[inline]
     pub fn insert(&mut self, request: RequestId) -> SlotId {
-        let slot = self.free.pop().unwrap_or_else(|| self.add());
-        self.slots[slot.index()] = Slot::Waiting(None);
+        let slot = self.reserve();
         if self.pending.is_empty() {
             self.first = request.get();
         }
@@ -48,6 +47,14 @@ impl Slots {
             self.pending.push_back(None);
         }
         self.pending.push_back(Some(slot));
+        slot
+    }
+
+    /// Takes a slot for what isn't one request.
+    #[inline]
+    pub(crate) fn reserve(&mut self) -> SlotId {
+        let slot = self.free.pop().unwrap_or_else(|| self.add());
+        self.slots[slot.index()] = Slot::Waiting(None);
         slot
     }
 
@@ -62,6 +69,12 @@ impl Slots {
     #[inline]
     pub fn finish(&mut self, request: RequestId, outcome: Result<Response, Error>) -> Option<Waker> {
         let slot = self.settle(request)?;
+        self.fill(slot, outcome)
+    }
+
+    /// Puts an outcome into a slot, and returns who awaits it.
+    #[inline]
+    pub(crate) fn fill(&mut self, slot: SlotId, outcome: Result<Response, Error>) -> Option<Waker> {
         let place = &mut self.slots[slot.index()];
         let Slot::Waiting(waker) = place else {
             self.release(slot);

@@ -47,6 +47,7 @@ fn value<T: core::str::FromStr>(name: &str, text: Option<String>) -> Result<T, S
 fn search(setup: Setup, threads: usize) -> ExitCode {
     hush();
     println!("{setup:?}");
+    let depth = setup.depth;
     let model = SessionModel::new(setup);
     let (counts, begin) = (model.clone(), Instant::now());
     let checker =
@@ -67,7 +68,10 @@ fn search(setup: Setup, threads: usize) -> ExitCode {
                 status = ExitCode::FAILURE;
             }
             (Expectation::Sometimes, None) => {
-                println!("NEVER REACHED: {}", property.name);
+                println!(
+                    "NEVER REACHED in {depth} steps: {}: search on with a greater --depth",
+                    property.name
+                );
                 status = ExitCode::FAILURE;
             }
             (Expectation::Always | Expectation::Eventually, None) => println!("holds: {}", property.name),

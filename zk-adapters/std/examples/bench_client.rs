@@ -14,8 +14,7 @@ use std::{collections::VecDeque, env, fs, process, thread, time::Instant};
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 use zk_std::{
-    Call, Client, CreateMode, Error as RequestError, OPEN_ACL_UNSAFE, StandingEvent, Ustring,
-    zk_proto::AddWatchMode,
+    Call, Client, CreateMode, Error as RequestError, StandingEvent, Ustring, zk_proto::AddWatchMode,
 };
 
 type Failure = Box<dyn Error>;
@@ -45,9 +44,7 @@ fn main() -> Result<(), Failure> {
         }
         "w3c" => {
             let path = |number| format!("/bench/c/{}-{number:07}", arguments.tag);
-            let create = |client: &Client, number| {
-                client.create(path(number), DATA, CreateMode::Persistent, OPEN_ACL_UNSAFE)
-            };
+            let create = |client: &Client, number| client.create(path(number), DATA, CreateMode::Persistent);
             outstanding(&arguments, create, drop)?;
         }
         "w4" => {
@@ -89,7 +86,7 @@ fn arguments() -> Result<Arguments, Failure> {
 }
 
 fn connect(address: &str, session_timeout: Duration) -> Result<Client, Failure> {
-    Ok(Client::connector(address)?.session_timeout(session_timeout).connect()?.0)
+    Ok(Client::builder(address)?.session_timeout(session_timeout).connect()?.0)
 }
 
 fn one_at_a_time(arguments: &Arguments) -> Result<(), Failure> {

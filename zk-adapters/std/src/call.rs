@@ -1,7 +1,7 @@
 use core::{fmt, mem, time::Duration};
 use std::sync::Arc;
 
-use zk_client::{Hub, NO_LATER, SlotId, Typed, requests::Read};
+use zk_client::{Errand, Hub, NO_LATER, SlotId, Typed, Work, requests::Read};
 use zk_proto::{Request, Response};
 use zk_session::{Chroot, Instant, RequestId, RequestOptions, Retry};
 
@@ -27,7 +27,7 @@ enum State {
     /// Boxed, as it is rare and large.
     Refused(Box<Error>),
     UnderWay {
-        request: RequestId,
+        work: Work,
         slot: SlotId,
     },
     Over,
@@ -47,6 +47,21 @@ impl<T> Call<T> {
         Self::new(shared, chroot, typed.read, options.deadline, submitted)
     }
 
+    /// Begins what takes several requests, each with these options.
+    pub(crate) fn run(
+        shared: &Arc<Shared>,
+        chroot: &Chroot,
+        errand: Errand<T>,
+        options: CallOptions,
+    ) -> Self {
+        let (options, _) = options.at(shared);
+        let (read, mut inner) = (errand.read, shared.lock());
+        let begun = inner.hub.run(errand, options);
+        shared.submitted(inner, options.deadline);
+        let begun = begun.map(|(errand, slot)| (Work::Errand(errand), slot));
+        Self::new(shared, chroot, read, options.deadline, begun)
+    }
+
     /// A request that was submitted, or refused.
     #[inline]
     pub(crate) fn new(
@@ -54,10 +69,10 @@ impl<T> Call<T> {
         chroot: &Chroot,
         read: Read<T>,
         deadline: Option<Instant>,
-        submitted: Result<(RequestId, SlotId), Box<Error>>,
+        submitted: Result<(Work, SlotId), Box<Error>>,
     ) -> Self {
         let state = match submitted {
-            Ok((request, slot)) => State::UnderWay { request, slot },
+            Ok((work, slot)) => State::UnderWay { work, slot },
             Err(error) => State::Refused(error),
         };
         Self { shared: Arc::clone(shared), chroot: chroot.clone(), state, deadline, read }
@@ -132,11 +147,11 @@ impl<T> Call<T> {
         &self.chroot
     }
 
-    /// The request's number, as the session counts them. None if it was not accepted, or has ended.
+    /// The request's number, as the session counts them. None if it was not accepted, has ended, or is several.
     pub fn request(&self) -> Option<RequestId> {
         match self.state {
-            State::UnderWay { request, .. } => Some(request),
-            State::Refused(_) | State::Over => None,
+            State::UnderWay { work: Work::Request(request), .. } => Some(request),
+            State::UnderWay { .. } | State::Refused(_) | State::Over => None,
         }
     }
 }
@@ -153,15 +168,13 @@ impl Shared {
         options: RequestOptions,
         now: Instant,
         accepted: Accepted,
-    ) -> Result<(RequestId, SlotId), Box<Error>> {
+    ) -> Result<(Work, SlotId), Box<Error>> {
         chroot.apply(&mut request).map_err(Error::from)?;
         let mut inner = self.lock();
-        let submitted = inner.hub.submit(request, options, now);
-        if let Ok((request, _)) = submitted {
-            accepted(&mut inner.hub, request);
-            self.submitted(inner, options.deadline);
-        }
-        submitted
+        let (request, slot) = inner.hub.submit(&request, options, now)?;
+        accepted(&mut inner.hub, request);
+        self.submitted(inner, options.deadline);
+        Ok((Work::Request(request), slot))
     }
 }
 
@@ -185,10 +198,10 @@ impl Awaited for Slot {
 
 impl<T> Drop for Call<T> {
     fn drop(&mut self) {
-        let State::UnderWay { request, slot } = self.state else { return };
+        let State::UnderWay { work, slot } = self.state else { return };
         let is_under_way = self.shared.lock().hub.slots.abandon(slot);
         if is_under_way {
-            self.shared.command(|hub, now| hub.session.cancel(request, now));
+            self.shared.command(|hub, now| hub.cancel(work, now));
         }
     }
 }

@@ -4,13 +4,13 @@
 //! that wait for them.
 //!
 //! ```no_run
-//! use zk_std::{Client, CreateMode, OPEN_ACL_UNSAFE};
+//! use zk_std::{Client, CreateMode};
 //!
 //! # fn f() -> Result<(), Box<dyn std::error::Error>> {
 //! let (client, events) = Client::connect("zk1:2181,zk2:2181,zk3:2181/app")?;
 //! std::thread::spawn(|| events.for_each(|event| println!("the session: {event:?}")));
 //!
-//! client.create("/config", "v1", CreateMode::Persistent, OPEN_ACL_UNSAFE).wait()?;
+//! client.create("/config", "v1", CreateMode::Persistent).wait()?;
 //! let (znode, mut watch) = client.get_data_and_watch("/config").wait()?;
 //! println!("{:?} since {}", znode.data, znode.stat.mzxid);
 //! println!("changed: {:?}", watch.changed());
@@ -25,7 +25,7 @@
 //! A request ends exactly once: with its answer, with a server's refusal ([`Error::code`]), or without an answer;
 //! then [`Error::delivery`] tells whether a server can have applied it. Lost connections are mended in the
 //! background; requests that were under way are not repeated, unless [`Client::with_retry`] says so. Every request has
-//! a deadline: 30 s, unless [`Connector::deadline`] or [`Client::with_deadline`] says otherwise.
+//! a deadline: 30 s, unless [`Builder::deadline`] or [`Client::with_deadline`] says otherwise.
 //!
 //! # Threads
 //!
@@ -41,9 +41,9 @@
 //! are `bytes`, `thiserror`, and `md-5` for SASL with what that needs. The feature `tls` adds rustls.
 
 mod buffer;
+mod builder;
 mod call;
 mod client;
-mod connector;
 mod dial;
 mod driver;
 mod events;
@@ -54,6 +54,7 @@ mod parking;
 mod probe;
 mod pumped;
 mod reader;
+mod recipes;
 #[cfg(feature = "tls")]
 mod secured;
 mod shared;
@@ -63,9 +64,9 @@ mod transport;
 mod watch;
 mod writer;
 
+pub use builder::Builder;
 pub use call::Call;
 pub use client::Client;
-pub use connector::Connector;
 pub use driver::Driver;
 pub use events::SessionEvents;
 pub use standing::{StandingCall, StandingWatch};

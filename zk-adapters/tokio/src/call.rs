@@ -7,7 +7,7 @@ use core::{
 };
 use std::sync::Arc;
 
-use zk_client::{Hub, NO_LATER, SlotId, Typed, requests::Read};
+use zk_client::{Errand, Hub, NO_LATER, SlotId, Typed, Work, requests::Read};
 use zk_proto::Request;
 use zk_session::{Chroot, Instant, RequestId, RequestOptions};
 
@@ -31,7 +31,7 @@ enum State {
     /// Boxed, as it is rare and large.
     Refused(Box<Error>),
     UnderWay {
-        request: RequestId,
+        work: Work,
         slot: SlotId,
     },
     Over,
@@ -50,16 +50,29 @@ impl<T> Call<T> {
         Self::new(shared, chroot, typed.read, submitted)
     }
 
+    /// Begins what takes several requests, each with these options.
+    pub(crate) fn run(
+        shared: &Arc<Shared>,
+        chroot: &Chroot,
+        errand: Errand<T>,
+        options: CallOptions,
+    ) -> Self {
+        let (options, _) = options.at(shared);
+        let read = errand.read;
+        let begun = shared.change(|hub| hub.run(errand, options));
+        Self::new(shared, chroot, read, begun.map(|(errand, slot)| (Work::Errand(errand), slot)))
+    }
+
     /// A request that was submitted, or refused.
     #[inline]
     pub(crate) fn new(
         shared: &Arc<Shared>,
         chroot: &Chroot,
         read: Read<T>,
-        submitted: Result<(RequestId, SlotId), Box<Error>>,
+        submitted: Result<(Work, SlotId), Box<Error>>,
     ) -> Self {
         let state = match submitted {
-            Ok((request, slot)) => State::UnderWay { request, slot },
+            Ok((work, slot)) => State::UnderWay { work, slot },
             Err(error) => State::Refused(error),
         };
         Self { shared: Arc::clone(shared), chroot: chroot.clone(), state, read }
@@ -70,11 +83,11 @@ impl<T> Call<T> {
         &self.chroot
     }
 
-    /// The request's number, as the session counts them. None if it was not accepted, or has ended.
+    /// The request's number, as the session counts them. None if it was not accepted, has ended, or is several.
     pub fn request(&self) -> Option<RequestId> {
         match self.state {
-            State::UnderWay { request, .. } => Some(request),
-            State::Refused(_) | State::Over => None,
+            State::UnderWay { work: Work::Request(request), .. } => Some(request),
+            State::UnderWay { .. } | State::Refused(_) | State::Over => None,
         }
     }
 }
@@ -108,9 +121,9 @@ impl<T> Future for Call<T> {
 
 impl<T> Drop for Call<T> {
     fn drop(&mut self) {
-        let State::UnderWay { request, slot } = self.state else { return };
+        let State::UnderWay { work, slot } = self.state else { return };
         if self.shared.lock().slots.abandon(slot) {
-            self.shared.command(|hub, now| hub.session.cancel(request, now));
+            self.shared.command(|hub, now| hub.cancel(work, now));
         }
     }
 }
@@ -132,16 +145,14 @@ impl Shared {
         mut request: Request,
         options: CallOptions,
         accepted: Accepted,
-    ) -> Result<(RequestId, SlotId), Box<Error>> {
+    ) -> Result<(Work, SlotId), Box<Error>> {
         let (options, now) = options.at(self);
         chroot.apply(&mut request).map_err(Error::from)?;
         let mut hub = self.lock();
-        let submitted = hub.submit(request, options, now);
-        if let Ok((request, _)) = submitted {
-            accepted(&mut hub, request);
-        }
+        let (request, slot) = hub.submit(&request, options, now)?;
+        accepted(&mut hub, request);
         self.leave(hub);
-        submitted
+        Ok((Work::Request(request), slot))
     }
 }
 

@@ -3,12 +3,12 @@
 //! What a session does, and when, is decided there; this crate moves its bytes, and turns its events into futures.
 //!
 //! ```no_run
-//! use zk_tokio::{Client, CreateMode, OPEN_ACL_UNSAFE};
+//! use zk_tokio::{Client, CreateMode};
 //!
 //! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
 //! let (client, mut events) = Client::connect("zk1:2181,zk2:2181,zk3:2181/app").await?;
 //!
-//! client.create("/config", "v1", CreateMode::Persistent, OPEN_ACL_UNSAFE).await?;
+//! client.create("/config", "v1", CreateMode::Persistent).await?;
 //! let (znode, mut watch) = client.get_data_and_watch("/config").await?;
 //! println!("{:?} since {}", znode.data, znode.stat.mzxid);
 //!
@@ -25,24 +25,25 @@
 //! background; requests that were under way are not repeated, unless [`Client::with_retry`] says so.
 
 mod alarm;
+mod builder;
 mod call;
 mod client;
-mod connector;
 mod dial;
 mod driver;
 mod events;
 mod link;
 mod operations;
 mod probe;
+mod recipes;
 mod shared;
 mod standing;
 mod trace;
 mod transport;
 mod watch;
 
+pub use builder::Builder;
 pub use call::Call;
 pub use client::Client;
-pub use connector::Connector;
 pub use events::SessionEvents;
 pub use standing::{StandingCall, StandingWatch};
 pub use watch::{Watch, WatchCall};

@@ -4,7 +4,7 @@
 
 mod story;
 
-use story::{Patient, connect, connector, event, make_familiar, server_has, standalone};
+use story::{Patient, builder, connect, event, make_familiar, server_has, standalone};
 use zk_harness::Relay;
 use zk_proto::{
     AddWatchMode, CreateRequest, DeleteRequest, EventType, Op, OpResult, Request, Response, SyncRequest,
@@ -13,7 +13,7 @@ use zk_proto::{
 use zk_tokio::{Client, CreateMode, ErrorCode, OPEN_ACL_UNSAFE, SessionEvent, StandingEvent};
 
 async fn create(client: &Client, path: &str, mode: CreateMode) -> String {
-    let created = client.create(path, "", mode, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    let created = client.create(path, "", mode).patient().await.unwrap();
     created.path.as_str().unwrap().to_owned()
 }
 
@@ -65,7 +65,7 @@ async fn watches_below_a_chroot_are_armed_again_and_tell_no_chroot() {
     create(&outside, "/app/a", CreateMode::Persistent).await;
     let relay = Relay::start(server.address(0)).unwrap();
     let (inside, mut events) =
-        connector(&format!("{}/app", relay.address())).connect().patient().await.unwrap();
+        builder(&format!("{}/app", relay.address())).connect().patient().await.unwrap();
     make_familiar(&inside, &mut events).await;
     let (_, mut data) = inside.get_data_and_watch("/a").patient().await.unwrap();
     let (_, mut children) = inside.get_children_and_watch("/").patient().await.unwrap();

@@ -363,7 +363,8 @@ impl Line {
 
     /// Whether a byte of the request was handed out, whatever became of it.
     pub(super) fn was_handed_out(&self, id: RequestId) -> bool {
-        self.position(id).is_some_and(|position| self.sent[position].start < self.handed_out)
+        let is_begun = matches!(self.begun, Begun::Request(begun, _) if begun == id);
+        is_begun || self.position(id).is_some_and(|position| self.sent[position].start < self.handed_out)
     }
 
     /// Whether a byte of the request can have reached the server; none if that can't be told from outside.

@@ -9,19 +9,29 @@
 )]
 
 mod actions;
+mod blank;
 mod fields;
 mod inputs;
+mod lines;
+mod operations;
+mod recorder;
+mod replay;
 mod requests;
+mod sasl;
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use zk_session::{Action, ConnectionId, Instant, RequestId, Session};
+use zk_session::{Action, ConnectionId, Instant, RequestId, Session, SubmitError};
 
 use crate::drive::{
     fields::{Fields, InputError},
     inputs::Act,
+    sasl::Steps,
 };
+
+pub use recorder::{RecordedSession, Recorder, transcript};
+pub use replay::{Difference, Replayed, outputs_path, replay};
 
 /// A session and the names that its driver gave to requests.
 #[derive(Default)]
@@ -34,6 +44,7 @@ struct Driven {
     now_ms: u64,
     auto_sent: bool,
     tags: Tags,
+    steps: Steps,
 }
 
 /// The driver's names for requests.
@@ -73,9 +84,10 @@ impl Drive {
             None => {
                 let config = line.object("config")?;
                 line.end()?;
-                let (config, auto_sent) = inputs::config(config)?;
+                let steps = Steps::default();
+                let (config, auto_sent) = inputs::config(config, &steps)?;
                 let session = Session::new(config, Instant::ZERO);
-                let driven = Driven { session, now_ms: 0, auto_sent, tags: Tags::default() };
+                let driven = Driven { session, now_ms: 0, auto_sent, tags: Tags::default(), steps };
                 Ok(self.driven.insert(driven).drain())
             }
         }
@@ -122,7 +134,10 @@ impl Driven {
         let session = &mut self.session;
         match act {
             Act::Connected { connection } => session.handle_connected(connection, now),
-            Act::Received { connection, bytes } => session.handle_received(connection, &bytes, now),
+            Act::Received { connection, bytes, steps } => {
+                steps.into_iter().for_each(|step| self.steps.push(step));
+                session.handle_received(connection, &bytes, now);
+            }
             Act::Sent { connection, count } => session.handle_sent(connection, count, now),
             Act::Disconnected { connection } => session.handle_disconnected(connection, now),
             Act::Probed { probe, read_write } => session.handle_probed(probe, read_write, now),
@@ -137,7 +152,7 @@ impl Driven {
             Act::AddAuth { tag, info } => return self.accepted(tag, |session| session.add_auth(info, now)),
             Act::UpdateServers { connect_string } => {
                 let error = session.update_servers(connect_string, now).err()?;
-                return Some(json!({ "submit_error": { "kind": actions::submit_error(&error) } }));
+                return Some(submit_error(None, &error));
             }
         }
         None
@@ -146,17 +161,14 @@ impl Driven {
     fn accepted(
         &mut self,
         tag: String,
-        submit: impl FnOnce(&mut Session) -> Result<RequestId, zk_session::SubmitError>,
+        submit: impl FnOnce(&mut Session) -> Result<RequestId, SubmitError>,
     ) -> Option<Value> {
         match submit(&mut self.session) {
             Ok(id) => {
                 self.tags.insert(tag, id);
                 None
             }
-            Err(error) => {
-                let kind = actions::submit_error(&error);
-                Some(json!({ "submit_error": { "tag": tag, "kind": kind, "error": error.to_string() } }))
-            }
+            Err(error) => Some(submit_error(Some(&tag), &error)),
         }
     }
 
@@ -173,20 +185,33 @@ impl Driven {
     }
 
     fn status(&self) -> Value {
-        let (session, stats) = (&self.session, self.session.stats());
-        let next = session.next_timer();
-        json!({
-            "at_ms": self.now_ms,
-            "state": actions::state(session.state()),
-            "ready": session.is_ready(),
-            "next_timeout_ms": next.map(|(_, due)| due.as_nanos().div_ceil(1_000_000)),
-            "next_timer": next.map(|(timer, _)| actions::timer(timer)),
-            "queued": stats.queued,
-            "in_flight": stats.in_flight,
-            "watches": stats.watches,
-            "last_zxid": session.last_zxid().to_string(),
-        })
+        status(&self.session, Instant::ZERO, self.now_ms)
     }
+}
+
+/// Where a session stands that began at `begin`.
+fn status(session: &Session, begin: Instant, at_ms: u64) -> Value {
+    let (stats, next) = (session.stats(), session.next_timer());
+    json!({
+        "at_ms": at_ms,
+        "state": actions::state(session.state()),
+        "ready": session.is_ready(),
+        "next_timeout_ms": next.map(|(_, due)| due.since(begin).as_nanos().div_ceil(1_000_000) as u64),
+        "next_timer": next.map(|(timer, _)| actions::timer(timer)),
+        "queued": stats.queued,
+        "in_flight": stats.in_flight,
+        "watches": stats.watches,
+        "last_zxid": session.last_zxid().to_string(),
+    })
+}
+
+fn submit_error(tag: Option<&str>, error: &SubmitError) -> Value {
+    let kind = actions::submit_error(error);
+    let fields = match tag {
+        Some(tag) => json!({ "tag": tag, "kind": kind, "error": error.to_string() }),
+        None => json!({ "kind": kind }),
+    };
+    json!({ "submit_error": fields })
 }
 
 fn sent(action: &Action) -> Option<(ConnectionId, usize)> {

@@ -4,11 +4,12 @@ use serde_json::Value;
 use zk_session::zk_proto::{
     Acl, AddWatchMode, AddWatchRequest, CheckVersionRequest, CheckWatchesRequest, CreateMode, DeleteRequest,
     ExistsRequest, GetAclRequest, GetAllChildrenNumberRequest, GetChildren2Request, GetChildrenRequest,
-    GetDataRequest, GetEphemeralsRequest, Id, Multi, OPEN_ACL_UNSAFE, Op, Perms, ReconfigRequest,
-    RemoveWatchesRequest, Request, SetAclRequest, SetDataRequest, SyncRequest, Ustring, Vector, WatcherType,
+    GetDataRequest, GetEphemeralsRequest, Id, Multi, OPEN_ACL_UNSAFE, Op, OpCode, Perms, Reader,
+    ReconfigRequest, RemoveWatchesRequest, Request, SetAclRequest, SetDataRequest, SyncRequest, Ustring,
+    Vector, WatcherType,
 };
 
-use super::fields::{Fields, InputError, hex_or_null, id, number, objects, text};
+use super::fields::{Fields, InputError, hex, hex_or_null, id, number, objects, text};
 
 /// The request that `op` and the fields beside it name.
 pub(super) fn request(fields: &mut Fields) -> Result<Request, InputError> {
@@ -54,9 +55,16 @@ pub(super) fn request(fields: &mut Fields) -> Result<Request, InputError> {
             Request::GetData(GetDataRequest { path, watch: fields.flag("watch")? })
         }
         "who_am_i" => Request::WhoAmI,
+        "other" => other(fields)?,
         "check" => return Err(InputError::new("op", "check is allowed only inside a multi")),
         _ => return Err(InputError::new("op", format!("unknown operation {op:?}"))),
     })
+}
+
+/// What has no name here, by the bytes of its record.
+fn other(fields: &mut Fields) -> Result<Request, InputError> {
+    let (op_code, record) = (OpCode(fields.number("op_code")?), fields.required("hex", hex)?);
+    Request::decode(op_code, &mut Reader::new(&record)).map_err(|error| InputError::new("hex", error))
 }
 
 fn multi(

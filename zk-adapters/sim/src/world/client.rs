@@ -35,6 +35,7 @@ pub(super) struct Client {
     /// What the session was told, if it is to be known.
     pub(super) inputs: Option<Vec<(Instant, Input)>>,
     pub(super) config: Config,
+    pub(super) opened_at: Instant,
     /// Where its story is told as it happens.
     pub(super) story: Option<ClientId>,
 }
@@ -51,6 +52,7 @@ impl Client {
             events: VecDeque::new(),
             inputs: None,
             config,
+            opened_at: now,
             story: None,
         }
     }

@@ -32,6 +32,7 @@ use zk_session::{
 
 use crate::{
     books::Books,
+    drive::transcript,
     ensemble::{Options, Output, PeerId, SimEnsemble},
     input::Input,
 };
@@ -140,6 +141,11 @@ impl World {
     /// All that a session was told, if the world records.
     pub fn inputs(&self, client: ClientId) -> &[(Instant, Input)] {
         self.clients[client.0].inputs.as_deref().unwrap_or_default()
+    }
+
+    /// All that a session was told as lines for [`drive`](crate::drive), if the world records.
+    pub fn transcript(&self, client: ClientId) -> String {
+        transcript(self.config_of(client), self.clients[client.0].opened_at, self.inputs(client))
     }
 
     /// What a session has told since the last call.

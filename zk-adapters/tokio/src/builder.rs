@@ -2,43 +2,43 @@ use core::{
     hash::{BuildHasher, Hasher},
     time::Duration,
 };
-use std::{hash::RandomState, sync::Arc, time::Instant};
+use std::{hash::RandomState, sync::Arc};
 
-use zk_proto::{ConnectString, ConnectStringError};
+use tokio::time::{Instant, timeout};
+use zk_proto::{Acl, ConnectString, ConnectStringError, OPEN_ACL_UNSAFE, Vector};
 use zk_session::{Config, Credentials, Epoch, Session};
 
-use crate::{Client, ConnectError, SessionEvents, shared::Shared, ticker, transport::Security};
+use crate::{
+    Client, ConnectError, SessionEvents, driver::Driver, shared::Shared, trace, transport::Security,
+};
 
 /// How a session is made: what isn't told has a default.
 ///
 /// ```no_run
 /// use std::time::Duration;
-/// use zk_std::Client;
+/// use zk_tokio::Client;
 ///
-/// # fn f() -> Result<(), zk_std::ConnectError> {
-/// let (client, events) = Client::connector("zk1,zk2,zk3/app")?
+/// # async fn f() -> Result<(), zk_tokio::ConnectError> {
+/// let (client, events) = Client::builder("zk1,zk2,zk3/app")?
 ///     .session_timeout(Duration::from_secs(6))
 ///     .connect_limit(Duration::from_secs(10))
-///     .connect()?;
+///     .connect()
+///     .await?;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing happens before it connects"]
-pub struct Connector {
+pub struct Builder {
     config: Config,
     connect_limit: Duration,
     deadline: Option<Duration>,
+    acl: Vector<Acl>,
     security: Security,
 }
 
-impl Connector {
-    /// The defaults for the servers that a connect string names, such as `zk1:2181,zk2:2181/chroot`.
-    ///
-    /// # Errors
-    ///
-    /// [`ConnectStringError`], if it can't be read.
-    pub fn new(connect_string: &str) -> Result<Self, ConnectStringError> {
+impl Builder {
+    pub(crate) fn new(connect_string: &str) -> Result<Self, ConnectStringError> {
         let connect_string: ConnectString = connect_string.parse()?;
         let mut config = Config::new(connect_string);
         // Made of the operating system's entropy.
@@ -46,7 +46,8 @@ impl Connector {
         Ok(Self {
             config,
             connect_limit: DEFAULT_CONNECT_LIMIT,
-            deadline: Some(DEFAULT_DEADLINE),
+            deadline: None,
+            acl: OPEN_ACL_UNSAFE,
             security: Security::default(),
         })
     }
@@ -83,9 +84,16 @@ impl Connector {
     }
 
     /// How long each request may take, counted from its submission, unless its handle says otherwise
-    /// ([`Client::with_deadline`], [`Client::without_deadline`]). Default: 30 s.
+    /// ([`Client::with_deadline`]). Default: for ever.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
+        self
+    }
+
+    /// The ACL of the znodes that are created, unless a handle says otherwise ([`Client::with_acl`]). Default:
+    /// everybody may do everything, as with ZooKeeper's own shell.
+    pub fn acl(mut self, acl: impl Into<Vector<Acl>>) -> Self {
+        self.acl = acl.into();
         self
     }
 
@@ -97,36 +105,39 @@ impl Connector {
 
     /// Establishes the session; or, after a failure, gives it up.
     ///
-    /// Two threads of the client's own keep the session alive until it has ended. The events are those from the very
-    /// first on; who doesn't want them drops them.
+    /// The client's driver is spawned as one task on the current runtime. The events are those from the very first
+    /// on; who doesn't want them drops them.
     ///
     /// # Errors
     ///
     /// [`ConnectError`], with the reason for each server.
-    pub fn connect(self) -> Result<(Client, SessionEvents), ConnectError> {
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime, or if that has no I/O or no time enabled.
+    pub async fn connect(self) -> Result<(Client, SessionEvents), ConnectError> {
         let limit = self.connect_limit;
-        let (client, events) = self.start()?;
-        match client.established(limit) {
-            Some(Ok(())) => Ok((client, events)),
-            Some(Err(end)) => Err(end.into()),
-            None => Err(ConnectError::TimedOut { limit, failures: client.failures() }),
+        let (client, events) = self.start();
+        match timeout(limit, client.established()).await {
+            Ok(Ok(())) => Ok((client, events)),
+            Ok(Err(end)) => Err(end.into()),
+            Err(_) => Err(ConnectError::TimedOut { limit, failures: client.failures() }),
         }
     }
 
     /// Begins to establish the session, and doesn't wait for it: requests are queued meanwhile.
     ///
-    /// # Errors
+    /// # Panics
     ///
-    /// [`ConnectError::NoThread`], if the operating system refuses one.
-    pub fn start(self) -> Result<(Client, SessionEvents), ConnectError> {
-        let epoch = Epoch::new(Instant::now());
+    /// As [`connect`](Self::connect).
+    pub fn start(self) -> (Client, SessionEvents) {
+        let epoch = Epoch::new(Instant::now().into_std());
         let session = Session::new(self.config, zk_session::Instant::ZERO);
-        let shared = Arc::new(Shared::new(session, epoch, self.security));
-        ticker::spawn(&shared).map_err(|error| ConnectError::NoThread(Arc::new(error)))?;
+        let shared = Arc::new(Shared::new(session, epoch));
+        trace::spawn(Driver::new(Arc::clone(&shared), self.security));
         let events = SessionEvents::new(Arc::clone(&shared));
-        Ok((Client::new(shared, self.deadline), events))
+        (Client::new(shared, self.deadline, self.acl), events)
     }
 }
 
 const DEFAULT_CONNECT_LIMIT: Duration = Duration::from_secs(30);
-const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);

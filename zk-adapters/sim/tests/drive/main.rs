@@ -1,5 +1,7 @@
 //! The pipe's format, line by line.
 
+mod recorder;
+
 use serde_json::{Value, json};
 use zk_sim::drive::Drive;
 
