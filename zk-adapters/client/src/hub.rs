@@ -366,6 +366,13 @@ impl Hub {
 }
 
 impl Wakeups {
+    /// Gives back the memory of a burst that is over.
+    pub fn give_back(&mut self) {
+        if self.wakers.is_empty() {
+            self.wakers = Vec::new();
+        }
+    }
+
     #[inline]
     fn add(&mut self, waker: Option<Waker>) {
         if let Some(waker) = waker {

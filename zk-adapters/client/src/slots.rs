@@ -60,6 +60,10 @@ impl Slots {
 
     #[cold]
     fn add(&mut self) -> SlotId {
+        if self.slots.is_empty() {
+            // Many sessions never have more than one request under way.
+            self.slots.reserve_exact(1);
+        }
         self.slots.push(Slot::Free);
         let count = u32::try_from(self.slots.len()).ok().and_then(NonZero::new);
         SlotId(count.expect("the session bounds its requests far below this"))
@@ -139,9 +143,9 @@ impl Slots {
         false
     }
 
-    /// Gives back the memory of a burst, if nothing is awaited.
+    /// Gives back its memory, if nothing is awaited.
     pub(crate) fn give_back(&mut self) {
-        if self.free.len() == self.slots.len() && self.slots.len() > KEPT {
+        if self.free.len() == self.slots.len() {
             *self = Self::default();
         }
     }
@@ -158,9 +162,6 @@ impl SlotId {
         self.0.get() as usize - 1
     }
 }
-
-/// So many slots are kept while nothing is awaited.
-const KEPT: usize = 64;
 
 #[cfg(test)]
 mod tests {

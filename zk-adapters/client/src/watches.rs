@@ -116,7 +116,7 @@ impl Held {
 /// 2⁶⁴ divided by the golden ratio: neighbours are spread over all bits.
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 /// Room for so many watches is kept.
-const KEPT: usize = 64;
+const KEPT: usize = 16;
 
 #[cfg(test)]
 mod tests {

@@ -38,12 +38,12 @@ impl<T> Call<T> {
     pub(crate) fn submit(
         shared: &Arc<Shared>,
         chroot: &Chroot,
-        typed: Typed<T>,
+        mut typed: Typed<T>,
         options: CallOptions,
         accepted: Accepted,
     ) -> Self {
         let (options, now) = options.at(shared);
-        let submitted = shared.submit(chroot, typed.request, options, now, accepted);
+        let submitted = shared.submit(chroot, &mut typed.request, options, now, accepted);
         Self::new(shared, chroot, typed.read, options.deadline, submitted)
     }
 
@@ -164,14 +164,14 @@ impl Shared {
     fn submit(
         &self,
         chroot: &Chroot,
-        mut request: Request,
+        request: &mut Request,
         options: RequestOptions,
         now: Instant,
         accepted: Accepted,
     ) -> Result<(Work, SlotId), Box<Error>> {
-        chroot.apply(&mut request).map_err(Error::from)?;
+        chroot.apply(request).map_err(Error::from)?;
         let mut inner = self.lock();
-        let (request, slot) = inner.hub.submit(&request, options, now)?;
+        let (request, slot) = inner.hub.submit(request, options, now)?;
         accepted(&mut inner.hub, request);
         self.submitted(inner, options.deadline);
         Ok((Work::Request(request), slot))

@@ -235,7 +235,7 @@ impl Inner {
     }
 
     fn take_wakeups(&mut self) -> Option<Wakeups> {
-        self.wakeups.events.clear();
+        self.wakeups.events = Vec::new();
         let is_needed = !self.wakeups.wakers.is_empty() || self.wakeups.milestone;
         is_needed.then(|| core::mem::take(&mut self.wakeups))
     }

@@ -42,11 +42,11 @@ impl<T> Call<T> {
     pub(crate) fn submit(
         shared: &Arc<Shared>,
         chroot: &Chroot,
-        typed: Typed<T>,
+        mut typed: Typed<T>,
         options: CallOptions,
         accepted: Accepted,
     ) -> Self {
-        let submitted = shared.submit(chroot, typed.request, options, accepted);
+        let submitted = shared.submit(chroot, &mut typed.request, options, accepted);
         Self::new(shared, chroot, typed.read, submitted)
     }
 
@@ -142,14 +142,14 @@ impl Shared {
     fn submit(
         &self,
         chroot: &Chroot,
-        mut request: Request,
+        request: &mut Request,
         options: CallOptions,
         accepted: Accepted,
     ) -> Result<(Work, SlotId), Box<Error>> {
         let (options, now) = options.at(self);
-        chroot.apply(&mut request).map_err(Error::from)?;
+        chroot.apply(request).map_err(Error::from)?;
         let mut hub = self.lock();
-        let (request, slot) = hub.submit(&request, options, now)?;
+        let (request, slot) = hub.submit(request, options, now)?;
         accepted(&mut hub, request);
         self.leave(hub);
         Ok((Work::Request(request), slot))

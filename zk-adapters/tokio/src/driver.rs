@@ -83,6 +83,7 @@ impl Driver {
             if due.is_some() {
                 hub.give_back();
                 self.buffer.give_back();
+                self.wakeups.give_back();
             }
         }
         self.has_looked = false;
