@@ -134,3 +134,8 @@ pub use stats::Stats;
 pub use time::Epoch;
 pub use time::Instant;
 pub use timers::Timer;
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

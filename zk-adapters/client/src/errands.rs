@@ -4,9 +4,9 @@ use core::{fmt, task::Waker};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use zk_proto::{Request, Response, SessionId};
-use zk_session::{Delivery, Failure, Instant, RequestId, RequestOptions, Retry, Session, SubmitError};
+use zk_session::{Delivery, Failure, Instant, RequestId, RequestOptions, Retry, SubmitError};
 
-use crate::{Error, NO_LATER, SlotId, Slots, requests::Read};
+use crate::{Error, Machine, NO_LATER, SlotId, Slots, requests::Read};
 
 /// The outcome of a request, or of an errand.
 pub(crate) type Outcome = Result<Response, Error>;
@@ -87,7 +87,7 @@ impl<T> Errand<T> {
 
 /// What an errand works with.
 pub(crate) struct Tools<'a> {
-    pub(crate) session: &'a mut Session,
+    pub(crate) session: &'a mut Machine,
     pub(crate) slots: &'a mut Slots,
     pub(crate) wakers: &'a mut Vec<Waker>,
 }

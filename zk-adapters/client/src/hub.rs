@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use zk_proto::{ErrorCode, Request, ServerAddr};
 use zk_session::{
     Action, AuthInfo, ConnectionId, Delivery, DisconnectReason, Event, Instant, Reply, RequestId,
-    RequestOptions, Session, WatchEvent,
+    RequestOptions, WatchEvent,
 };
 
 use crate::{
-    AttemptCause, AttemptFailure, DialError, Errand, ErrandId, Error, EventQueue, Lost, SessionEnd,
+    AttemptCause, AttemptFailure, DialError, Errand, ErrandId, Error, EventQueue, Lost, Machine, SessionEnd,
     SessionEvent, SlotId, Slots, Standing, WatchEnded, Watches,
     errands::{Errands, Tools},
 };
@@ -20,7 +20,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Hub {
     /// The session.
-    pub session: Session,
+    pub session: Machine,
     /// Who waits for which request's outcome.
     pub slots: Slots,
     /// Who waits for which one-time watch.
@@ -73,9 +73,9 @@ pub const NO_LATER: Instant = Instant::ZERO;
 
 impl Hub {
     /// A hub for a session that has just been made.
-    pub fn new(session: Session) -> Self {
+    pub fn new(session: impl Into<Machine>) -> Self {
         Self {
-            session,
+            session: session.into(),
             slots: Slots::default(),
             watches: Watches::default(),
             standing: Standing::default(),

@@ -1,16 +1,18 @@
 //! Waiting for something: with a waker that unparks the thread, or by reading what is waited for oneself.
 
-use core::{task::Waker, time::Duration};
-use std::{
-    sync::Arc,
-    task::Wake,
-    thread::{self, Thread},
-};
+use core::task::Waker;
+use std::{sync::Arc, task::Wake};
 
 use zk_client::Hub;
 use zk_session::Instant;
 
-use crate::shared::Shared;
+use crate::{
+    shared::Shared,
+    sync::{
+        thread::{self, Thread},
+        thread_local,
+    },
+};
 
 struct Unpark(Thread);
 
@@ -31,14 +33,6 @@ thread_local! {
 /// Calls `f` with a waker that unparks the current thread.
 pub(crate) fn with_waker<R>(f: impl FnOnce(&Waker) -> R) -> R {
     WAKER.with(f)
-}
-
-/// Sleeps until the thread is unparked, at most for this long. It may return early.
-pub(crate) fn park(limit: Option<Duration>) {
-    match limit {
-        Some(limit) => thread::park_timeout(limit),
-        None => thread::park(),
-    }
 }
 
 /// Something to wait for.
@@ -107,7 +101,7 @@ impl Shared {
                 awaited.wait(&mut inner.hub, waker);
                 let ticket = A::IS_READ.then(|| inner.follow(waker));
                 drop(inner);
-                park(limit);
+                self.clock.park(limit);
                 now = self.now();
                 inner = self.lock();
                 if let Some(ticket) = ticket {

@@ -1,14 +1,19 @@
 use core::{task::Waker, time::Duration};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
 };
 
-use zk_client::{Hub, Wakeups};
+use zk_client::{Hub, Machine, Wakeups};
 use zk_proto::ServerAddr;
-use zk_session::{Action, ConnectionId, Epoch, Instant, Session};
+use zk_session::{Action, ConnectionId, Instant};
 
-use crate::{link::Link, probe, reader, transport::Security};
+use crate::{
+    link::Link,
+    probe, reader,
+    sync::{Clock, Condvar, Mutex, MutexGuard},
+    transport::Security,
+};
 
 /// What the handles of a client and its threads share.
 ///
@@ -17,7 +22,7 @@ use crate::{link::Link, probe, reader, transport::Security};
 #[derive(Debug)]
 pub(crate) struct Shared {
     inner: Mutex<Inner>,
-    epoch: Epoch,
+    pub(crate) clock: Clock,
     pub(crate) security: Security,
     /// Told when the session becomes ready, and when it ends.
     milestone: Condvar,
@@ -42,7 +47,7 @@ pub(crate) struct Inner {
 pub(crate) type Guard<'a> = MutexGuard<'a, Inner>;
 
 impl Shared {
-    pub(crate) fn new(session: Session, epoch: Epoch, security: Security) -> Self {
+    pub(crate) fn new(session: Machine, security: Security) -> Self {
         let inner = Inner {
             hub: Hub::new(session),
             link: None,
@@ -52,11 +57,12 @@ impl Shared {
             tickets: 0,
             wakeups: Wakeups::default(),
         };
-        Self { inner: Mutex::new(inner), epoch, security, milestone: Condvar::new(), reader: Condvar::new() }
+        let (milestone, reader) = (Condvar::new(), Condvar::new());
+        Self { inner: Mutex::new(inner), clock: Clock::new(), security, milestone, reader }
     }
 
     pub(crate) fn now(&self) -> Instant {
-        self.epoch.instant(std::time::Instant::now())
+        self.clock.now()
     }
 
     pub(crate) fn lock(&self) -> Guard<'_> {
@@ -127,8 +133,13 @@ impl Shared {
             if left.is_zero() {
                 return None;
             }
-            (inner, _) = self.milestone.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner);
+            inner = self.wait_on(&self.milestone, inner, left);
         }
+    }
+
+    /// Waits until that is told, at most for so long. It may return early.
+    pub(crate) fn wait_on<'a>(&'a self, told: &Condvar, inner: Guard<'a>, limit: Duration) -> Guard<'a> {
+        self.clock.wait(&self.inner, told, inner, limit)
     }
 
     fn wake(&self, wakeups: Wakeups) {

@@ -1,8 +1,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
-use zk_client::{Hub, Wakeups};
-use zk_session::{Epoch, Instant, Session};
+use zk_client::{Hub, Machine, Wakeups};
+use zk_session::{Epoch, Instant};
 
 use crate::trace;
 
@@ -17,7 +17,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(session: Session, epoch: Epoch) -> Self {
+    pub(crate) fn new(session: Machine, epoch: Epoch) -> Self {
         Self { hub: Mutex::new(Hub::new(session)), epoch, milestone: Notify::new() }
     }
 
