@@ -40,6 +40,8 @@ mod dial;
 mod driver;
 mod events;
 mod link;
+#[cfg(test)]
+mod model;
 mod operations;
 mod probe;
 mod recipes;
@@ -71,3 +73,8 @@ pub use zk_session::{
     self, Config, Credentials, Delivery, DisconnectReason, Failure, Retry, State, Stats, SubmitError,
     WatchEvent,
 };
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;
