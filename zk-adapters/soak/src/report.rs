@@ -32,10 +32,7 @@ pub(crate) fn print(books: &Books, history: &History) {
     println!("mirrors compared with the history: {} times", books.checkpoints.len());
     println!("faults: {}", books.faults.len());
     print_counts(books.faults.iter().map(|fault| fault.name));
-    println!(
-        "the servers served without committing anything, and were all restarted: {} times",
-        books.wedged
-    );
+    println!("the ensemble did not come back by itself, and was restarted: {} times", books.wedged);
     print_sessions(books, history);
     let unbounded = books.operations.iter().filter(|operation| operation.deadline.is_none());
     let longest = unbounded.map(|operation| operation.ended.since(operation.begun)).max();
