@@ -112,30 +112,36 @@ fn check_names(path: &str) -> Result<(), PathErrorKind> {
 /// Whether a path is plainly right, as nearly all are: absolute, printable ASCII, and no name empty or with a dot in
 /// front. Such a path breaks no rule; [`validate_path`] tells of any other.
 pub fn is_ordinary_path(path: &[u8]) -> bool {
-    let [b'/', .., b' '..=b'.' | b'0'..=b'~'] = path else { return path == b"/" };
-    let Some(last) = path.last_chunk() else {
-        let mut padded = [b'_'; WINDOW];
-        padded.iter_mut().zip(path).for_each(|(place, byte)| *place = *byte);
-        return ordinary_places(&padded) == HIGH_BITS;
-    };
-    let mut are_ordinary = ordinary_places(last);
+    let Some(last) = path.last_chunk() else { return is_ordinary_short_path(path) };
     let mut rest = path;
-    while let Some((bytes, after)) = rest.split_first_chunk::<{ size_of::<u64>() }>()
-        && let Some(window) = rest.first_chunk()
+    while let Some(window) = rest.first_chunk::<{ PLACES + 1 }>()
+        && let (Some(bytes), Some(next)) = (window.first_chunk(), window.last_chunk())
     {
-        debug_assert!(window.starts_with(bytes));
-        are_ordinary &= ordinary_places(window);
-        rest = after;
+        if ordinary_places(u64::from_le_bytes(*bytes), u64::from_le_bytes(*next)) != HIGH_BITS {
+            return false;
+        }
+        rest = rest.get(PLACES..).unwrap_or_default();
     }
-    are_ordinary == HIGH_BITS
+    path.first() == Some(&b'/') && are_ordinary_last(last)
+}
+
+fn is_ordinary_short_path(path: &[u8]) -> bool {
+    let mut padded = [b'_'; PLACES];
+    padded.iter_mut().rev().zip(path.iter().rev()).for_each(|(place, byte)| *place = *byte);
+    path == b"/" || path.first() == Some(&b'/') && are_ordinary_last(&padded)
+}
+
+/// Looks at the last eight bytes, as if a slash came behind them: no name that it ends may be empty.
+#[inline]
+fn are_ordinary_last(bytes: &[u8; PLACES]) -> bool {
+    let bytes = u64::from_le_bytes(*bytes);
+    ordinary_places(bytes, bytes >> 8 | u64::from(b'/') << 56) == HIGH_BITS
 }
 
 /// Looks at eight bytes at once, each with the one behind it: the high bit of each that is printable ASCII, and no slash
 /// with a slash or a dot behind it. If one isn't ASCII its own bit is missing, and the others mean nothing.
 #[inline]
-fn ordinary_places(window: &[u8; WINDOW]) -> u64 {
-    let (Some(bytes), Some(next)) = (window.first_chunk(), window.last_chunk()) else { return 0 };
-    let (bytes, next) = (u64::from_ne_bytes(*bytes), u64::from_ne_bytes(*next));
+fn ordinary_places(bytes: u64, next: u64) -> u64 {
     // Dot and slash differ in the lowest bit.
     let ends_name = (bytes ^ each(b'/')) | ((next | each(1)) ^ each(b'/'));
     let are_printable = bytes.wrapping_add(each(0x80 - b' ')) & !bytes.wrapping_add(each(1));
@@ -143,11 +149,11 @@ fn ordinary_places(window: &[u8; WINDOW]) -> u64 {
 }
 
 const fn each(byte: u8) -> u64 {
-    u64::from_ne_bytes([byte; size_of::<u64>()])
+    u64::from_le_bytes([byte; PLACES])
 }
 
-/// As many bytes as are checked at once, and the next one.
-const WINDOW: usize = size_of::<u64>() + 1;
+/// As many bytes are looked at at once.
+const PLACES: usize = size_of::<u64>();
 const HIGH_BITS: u64 = each(0x80);
 
 /// Java checks UTF-16 code units and refuses surrogates, so nothing above U+FFFF is left.

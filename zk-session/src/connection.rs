@@ -269,7 +269,7 @@ impl Connection {
     /// nor behind closeSession.
     pub(crate) fn push_ping(&mut self) -> bool {
         let may_leave = !matches!(self.stage, Stage::Handshake | Stage::Sasl(_)) && !self.close_sent;
-        if may_leave && !self.pings.is_waiting {
+        if may_leave && (!self.pings.is_waiting || planted!(PingsPileUp)) {
             self.push_uncounted(&Request::Ping, ReplyHeader::PING_XID);
             self.pings.is_waiting = true;
         }
@@ -290,7 +290,8 @@ impl Connection {
         if !self.window.is_open() {
             return None;
         }
-        let chunk = if !self.slices.is_empty() {
+        let is_interrupted = planted!(SlicesAreInterrupted) && self.has_control();
+        let chunk = if self.has_slices() && !is_interrupted {
             self.slices.split_to(self.slices.len().min(limits.max_send_len))
         } else if self.control.len() >= limits.max_send_len {
             self.control.split_to(limits.max_send_len).freeze()
@@ -342,16 +343,20 @@ impl Connection {
         chunk.freeze()
     }
 
-    /// Takes out the request that a reply answers, where it is the oldest frame of all.
-    #[inline]
-    pub(crate) fn answered_in_turn(&mut self, xid: i32) -> Option<InFlight> {
-        let handed_out = self.window.handed_out;
+    /// The request that a reply answers, where it is the oldest frame of all.
+    #[inline(always)]
+    pub(crate) fn answered_in_turn(&self, xid: i32) -> Option<&InFlight> {
         if !self.controls.is_empty() && !self.is_request_next() {
             return None;
         }
-        let oldest = self.in_flight.pop_front_if(|oldest| oldest.is_answered(xid, handed_out))?;
-        self.answered_to = handed_out;
-        Some(oldest)
+        self.in_flight.front().filter(|oldest| oldest.is_answered(xid, self.window.handed_out))
+    }
+
+    /// Takes it out.
+    #[inline(always)]
+    pub(crate) fn take_oldest(&mut self) -> Option<InFlight> {
+        self.answered_to = self.window.handed_out;
+        self.in_flight.pop_front()
     }
 
     fn is_request_next(&self) -> bool {
@@ -400,6 +405,11 @@ impl Connection {
         self.auths.pop_front_if(|sent| sent.end <= handed_out)
     }
 
+    /// Forgets that there will be an answer to what was given up.
+    pub(crate) fn forget_abandoned(&mut self) {
+        self.in_flight.retain(|frame| !frame.request.has_ended);
+    }
+
     /// Nothing is in flight, queued or half received: memory that traffic had needed can go.
     pub(crate) fn shrink(&mut self) {
         self.decoder.shrink();
@@ -428,7 +438,7 @@ impl Default for Xids {
 
 impl Xids {
     pub(crate) fn next(&mut self) -> i32 {
-        let xid = self.0;
+        let xid = if planted!(XidsBeginAtZero) { self.0 - 1 } else { self.0 };
         self.0 = if xid >= i32::MAX - 1 { 1 } else { xid + 1 };
         xid
     }

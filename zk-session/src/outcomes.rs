@@ -8,55 +8,62 @@ use crate::{
     Delivery, DisconnectReason, Event, Failure, OnLoss, RequestError, RequestId, Retry, Session, State,
     SubmitError,
     action::Reply,
-    admission,
+    admission::{self, Admissible},
     connection::Connection,
     requests::{self, Accepted, Retained},
 };
 
 impl Session {
     /// Whether anything may be submitted.
+    #[inline]
     pub(crate) fn admit_any(&self) -> Result<(), SubmitError> {
-        match self.state {
-            State::Expired => return Err(SubmitError::Expired),
-            State::AuthFailed => return Err(SubmitError::AuthFailed),
-            State::Closed => return Err(SubmitError::Closed),
-            State::Connecting | State::Associating | State::Connected | State::ConnectedReadOnly => {}
-        }
-        if self.closing { Err(SubmitError::Closed) } else { Ok(()) }
+        if self.closing || self.state.is_terminal() { Err(self.ended()) } else { Ok(()) }
     }
 
-    pub(crate) fn admit(&self, request: &Request) -> Result<(), SubmitError> {
+    fn ended(&self) -> SubmitError {
+        match self.state {
+            State::Expired => SubmitError::Expired,
+            State::AuthFailed => SubmitError::AuthFailed,
+            State::Closed
+            | State::Connecting
+            | State::Associating
+            | State::Connected
+            | State::ConnectedReadOnly => SubmitError::Closed,
+        }
+    }
+
+    /// Whether the request may be submitted, to the session of this epoch.
+    #[inline]
+    pub(crate) fn admit(&self, request: &Request, epoch: Option<u64>) -> Result<Admissible, SubmitError> {
         self.admit_any()?;
-        admission::check(request)?;
+        let admissible = admission::check(request)?;
         let limit = self.config.max_watches;
-        if admission::asks_for_watch(request) && self.watches.len() + self.watches_asked_for >= limit {
+        if admissible.asks_for_watch && self.watches.len() + self.watches_asked_for >= limit {
             return Err(SubmitError::TooManyWatches { limit });
         }
-        Ok(())
-    }
-
-    pub(crate) fn admit_epoch(&self, asked: Option<u64>) -> Result<(), SubmitError> {
-        match asked {
+        match epoch {
             Some(asked) if asked != self.epoch => Err(SubmitError::StaleEpoch { asked, current: self.epoch }),
-            _ => Ok(()),
+            _ => Ok(admissible),
         }
     }
 
     /// Whether the request fits into a frame and into the queue, and what may have to be queued again does.
+    #[inline]
     pub(crate) fn admit_size(&self, frame_len: usize, may_return: bool) -> Result<(), SubmitError> {
         let len = frame_len - requests::LENGTH_PREFIX;
         let limit = self.config.max_request_len.min(MAX_FRAME_LEN);
         if len > limit {
             return Err(SubmitError::TooLarge { len, limit });
         }
-        let mut after = self.retryable;
-        after.count(may_return, frame_len);
+        if planted!(LimitsAreIgnored) {
+            return Ok(());
+        }
         let limit = self.config.max_queued_requests;
-        if self.queue.len() >= limit || after.requests > limit {
+        if self.queue.len() >= limit || may_return && self.retryable.requests >= limit {
             return Err(SubmitError::QueueFull { limit_name: "max_queued_requests", limit });
         }
         let limit = self.config.max_queued_bytes;
-        if self.queue.bytes() + frame_len > limit || after.bytes > limit {
+        if self.queue.bytes() + frame_len > limit || may_return && self.retryable.bytes + frame_len > limit {
             return Err(SubmitError::QueueFull { limit_name: "max_queued_bytes", limit });
         }
         Ok(())
@@ -80,12 +87,17 @@ impl Session {
         } else {
             self.give_up_auth(id, failure);
         }
+        if planted!(LateRepliesAreStrangers) {
+            self.connection.iter_mut().for_each(Connection::forget_abandoned);
+        }
     }
 
     /// Puts an accepted request into the queue, and keeps what will be needed of it again.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn enqueue(&mut self, mut accepted: Accepted, request: &Request, retry: Retry) {
-        if accepted.asks_for_watch || accepted.may_return || accepted.op == OpCode::REMOVE_WATCHES {
+        let survives = planted!(QueueSurvivesTheLoss);
+        if accepted.asks_for_watch || accepted.may_return || survives || accepted.op == OpCode::REMOVE_WATCHES
+        {
             accepted.retained = Some(Retained::new(request.clone(), retry));
             self.enqueue_retained(accepted);
         } else {
@@ -111,8 +123,9 @@ impl Session {
 
     /// Whether the request can be queued again when a connection is lost: by its policy, or because create stands in
     /// for it.
-    pub(crate) fn may_return(&self, request: &Request, retry: Retry) -> bool {
-        retry == Retry::WhenSafe || (request.op_code() == OpCode::CREATE2 && !self.dialects.has_create2)
+    #[inline]
+    pub(crate) fn may_return(&self, op: OpCode, retry: Retry) -> bool {
+        retry == Retry::WhenSafe || (op == OpCode::CREATE2 && !self.dialects.has_create2)
     }
 
     /// Whether a persistent watch of the session's own hears for the one-time watch that is asked for. Before
@@ -127,6 +140,9 @@ impl Session {
     pub(crate) fn fail_or_requeue(&mut self, mut connection: Connection, reason: &DisconnectReason) {
         let reached = connection.window.reached();
         let mut again: Vec<_> = self.dialects.take_refused().into_iter().collect();
+        if planted!(LossReversesOrder) {
+            connection.in_flight.make_contiguous().reverse();
+        }
         for mut frame in core::mem::take(&mut connection.in_flight) {
             if frame.request.has_ended {
                 continue;
@@ -143,18 +159,25 @@ impl Session {
             self.fail_or_keep(frame.request, delivery, &mut again);
         }
         for accepted in self.queue.take_all() {
+            if planted!(OutcomesAreDropped) {
+                continue;
+            }
             let delivery = Delivery::of(accepted.was_sent);
             self.fail_or_keep(accepted, delivery, &mut again);
+        }
+        if planted!(RetriesChangeOrder) {
+            again.reverse();
         }
         again.into_iter().for_each(|accepted| self.enqueue_retained(accepted));
     }
 
     fn fail_or_keep(&mut self, mut accepted: Accepted, delivery: Delivery, again: &mut Vec<Accepted>) {
-        let is_safe = delivery == Delivery::NotSent || admission::only_reads(accepted.op);
-        let may_retry = accepted
-            .retained
-            .as_ref()
-            .is_some_and(|retained| retained.retry == Retry::WhenSafe && retained.fruitless < MAX_FRUITLESS);
+        let only_reads = admission::only_reads(accepted.op) || planted!(WritesAreRepeated);
+        let is_safe = delivery == Delivery::NotSent || only_reads;
+        let survives = planted!(QueueSurvivesTheLoss) && delivery == Delivery::NotSent;
+        let may_retry = accepted.retained.as_ref().is_some_and(|retained| {
+            (retained.retry == Retry::WhenSafe || survives) && retained.fruitless < MAX_FRUITLESS
+        });
         if is_safe && may_retry && self.config.on_loss == OnLoss::Resume {
             accepted.was_sent |= delivery == Delivery::MaybeApplied;
             again.push(accepted);
@@ -184,6 +207,7 @@ impl Session {
     /// Counts an outcome that is a server's refusal.
     pub(crate) fn refusal(&mut self, code: ErrorCode) -> RequestError {
         self.stats.refused += 1;
+        let code = if planted!(CodesAreChanged) { ErrorCode::SYSTEM_ERROR } else { code };
         RequestError::Refused { code, results: Vec::new() }
     }
 
@@ -203,8 +227,8 @@ impl Session {
     pub(crate) fn settle(&mut self, accepted: &Accepted) {
         self.watches_asked_for -= usize::from(accepted.asks_for_watch);
         self.retryable.discount(accepted);
-        if accepted.has_deadline {
-            self.remove_deadline(accepted.deadline, accepted.id);
+        if let Some(deadline) = accepted.deadline {
+            self.remove_deadline(deadline, accepted.id);
         }
     }
 
@@ -212,6 +236,9 @@ impl Session {
     #[inline(always)]
     pub(crate) fn tell(&mut self, request: RequestId, zxid: Zxid, result: Result<Response, RequestError>) {
         self.stats.ended += 1;
+        if planted!(TwoOutcomes) {
+            self.emit(Event::Reply(Reply { request, zxid, result: result.clone() }));
+        }
         self.emit(Event::Reply(Reply { request, zxid, result }));
     }
 
@@ -224,7 +251,9 @@ impl Session {
 }
 
 impl Delivery {
-    pub(crate) const fn of(was_sent: bool) -> Self {
+    pub(crate) fn of(was_sent: bool) -> Self {
+        let was_sent = if planted!(NotSentIsGuessed) { false } else { was_sent };
+        let was_sent = was_sent || planted!(MaybeAppliedIsGuessed);
         if was_sent { Self::MaybeApplied } else { Self::NotSent }
     }
 }

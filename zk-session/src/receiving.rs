@@ -13,7 +13,8 @@ use crate::{
     RequestError, Session, State, Timer, WatchEndReason,
     action::WatchEvent,
     admission,
-    connection::{Answered, Control, Growth, Owner, Turn},
+    connection::{Answered, Connection, Control, Growth, InFlight, Owner, Turn},
+    outbox::Unread,
     rearm::Batch,
     requests::{Accepted, Retained},
     transitions::Accepting,
@@ -28,7 +29,8 @@ impl Session {
         let current = connection.id;
         connection.excused = false;
         connection.decoder.push(bytes);
-        if self.state.is_connected() {
+        let is_silence = planted!(GrowingFramesAreSilence) && connection.growth.is_some();
+        if self.state.is_connected() && !is_silence {
             self.timers.set(Timer::Read, self.now + self.read_timeout());
         }
         let mut came_whole = false;
@@ -44,6 +46,7 @@ impl Session {
                     Ok(Some(Frame::Whole(payload))) => self.on_lone_payload(&payload),
                     Ok(Some(Frame::Oversize { header, len })) => self.on_oversize(&header, len),
                     Ok(None) => break,
+                    Err(_) if planted!(BadLengthsArePassedOver) => break,
                     Err(error) => return self.disconnect(DisconnectReason::BadFrame(error)),
                 }
             }
@@ -53,16 +56,20 @@ impl Session {
     }
 
     fn on_lone_payload(&mut self, payload: &Bytes) {
-        self.on_payload(Reader::new(payload));
+        self.on_payload(Reader::new(payload), None);
     }
 
     fn on_frames(&mut self, current: ConnectionId, mut frames: Frames) {
-        while let Some(reader) = frames.next() {
-            self.on_payload(reader);
+        self.read_replies();
+        loop {
+            let place = frames.place();
+            let Some(reader) = frames.next() else { break };
+            self.on_payload(reader, Some(place));
             if !self.is_current(current) {
-                return;
+                break;
             }
         }
+        self.outbox.keep(frames);
     }
 
     /// A frame under way must keep growing: from when it began, or the last one ended.
@@ -80,19 +87,20 @@ impl Session {
     }
 
     #[inline(always)]
-    fn on_payload(&mut self, mut reader: Reader<'_>) {
+    fn on_payload(&mut self, mut reader: Reader<'_>, place: Option<usize>) {
         if self.state == State::Associating {
-            return self.on_connect_response(&mut reader);
+            return self.on_connect_response(reader);
         }
         let header = match ReplyHeader::decode(&mut reader) {
             Ok(header) => header,
+            Err(_) if planted!(ShortFramesArePassedOver) => return,
             Err(error) => return self.disconnect(DisconnectReason::MalformedFrame(error)),
         };
         match header.xid {
-            ReplyHeader::EVENT_XID => self.on_notification(header.zxid, &mut reader),
+            ReplyHeader::EVENT_XID => self.on_notification(header.zxid, reader),
             ReplyHeader::PING_XID => self.on_pong(),
             ReplyHeader::AUTH_XID => self.on_auth_reply(header.err),
-            _ => self.on_answer(header, &mut reader),
+            _ => self.on_answer(header, reader, place),
         }
     }
 
@@ -104,6 +112,9 @@ impl Session {
     fn on_oversize(&mut self, header: &Bytes, len: usize) {
         if !self.state.is_connected() {
             return self.disconnect(self.oversize(len));
+        }
+        if planted!(OversizeRepliesAnswerNobody) {
+            return;
         }
         let header = ReplyHeader::decode(&mut Reader::new(header));
         let Ok(header) = header else { return self.disconnect(self.oversize(len)) };
@@ -120,7 +131,7 @@ impl Session {
             self.outcome(&request, header.zxid, Err(error));
         } else {
             // A refusal needs no body, and what was given up none either.
-            self.on_odd_reply(request, turn, header, &mut Reader::new(&Bytes::new()));
+            self.on_reply(request, turn, header, &mut Reader::new(&Bytes::new()));
         }
     }
 
@@ -141,9 +152,11 @@ impl Session {
     }
 
     /// Matches a reply to the oldest request; notes its zxid, and that the server has heard of us.
-    #[inline(always)]
+    #[inline]
     fn take_oldest(&mut self, header: ReplyHeader) -> Option<Accepted> {
-        let frame = self.connection.as_mut()?.answered_in_turn(header.xid)?;
+        let connection = self.connection.as_mut()?;
+        connection.answered_in_turn(header.xid)?;
+        let frame = connection.take_oldest()?;
         self.note_answer(frame.sent_at, header.zxid);
         Some(frame.request)
     }
@@ -161,22 +174,50 @@ impl Session {
 
     #[inline]
     fn note_answer(&mut self, sent_at: Instant, zxid: Zxid) {
-        self.identity.last_zxid = self.identity.last_zxid.max(zxid);
+        let highest = self.identity.last_zxid.max(zxid);
+        self.identity.last_zxid = if planted!(ZxidsFall) { zxid } else { highest };
         self.heard_of(sent_at, false);
     }
 
     #[inline(always)]
-    fn on_answer(&mut self, header: ReplyHeader, reader: &mut Reader<'_>) {
-        match self.take_oldest(header) {
-            Some(request) => self.on_reply(request, Turn::Oldest, header, reader),
-            None => self.on_other_answer(header, reader),
+    fn on_answer(&mut self, header: ReplyHeader, reader: Reader<'_>, place: Option<usize>) {
+        let oldest = self.connection.as_ref().and_then(|connection| connection.answered_in_turn(header.xid));
+        match (oldest, place) {
+            (Some(InFlight { request, sent_at, .. }), Some(place)) if request.is_plain() => {
+                let unread = Unread { request: request.id, zxid: header.zxid, op: request.op, place };
+                let (sent_at, deadline) = (*sent_at, request.deadline);
+                self.connection.as_mut().and_then(Connection::take_oldest);
+                self.note_answer(sent_at, header.zxid);
+                self.on_plain_reply(unread, deadline, &header);
+            }
+            _ => self.on_other_answer(header, reader),
         }
     }
 
-    fn on_other_answer(&mut self, header: ReplyHeader, reader: &mut Reader<'_>) {
+    #[inline(always)]
+    fn on_plain_reply(&mut self, unread: Unread, deadline: Option<Instant>, header: &ReplyHeader) {
+        self.learn(unread.op, header);
+        if let Some(deadline) = deadline {
+            self.remove_deadline(deadline, unread.request);
+        }
+        if header.err == ErrorCode::OK {
+            self.stats.ended += 1;
+            self.outbox.push_unread(unread);
+        } else {
+            let error = self.refusal(header.err);
+            self.tell(unread.request, header.zxid, Err(error));
+        }
+    }
+
+    fn on_other_answer(&mut self, header: ReplyHeader, mut reader: Reader<'_>) {
+        let reader = &mut reader;
+        if let Some(request) = self.take_oldest(header) {
+            return self.on_reply(request, Turn::Oldest, header, reader);
+        }
         match self.take_other(header) {
-            Some(Answered::Request(frame)) => self.on_odd_reply(frame.request, Turn::Early, header, reader),
+            Some(Answered::Request(frame)) => self.on_reply(frame.request, Turn::Early, header, reader),
             Some(Answered::Control(control)) => self.on_control_answer(control.owner, header.err, reader),
+            None if planted!(MisfitsArePassedOver) => {}
             None => self.disconnect(DisconnectReason::UnexpectedReply { xid: header.xid }),
         }
     }
@@ -193,7 +234,6 @@ impl Session {
         }
     }
 
-    #[inline(always)]
     fn on_reply(&mut self, accepted: Accepted, turn: Turn, header: ReplyHeader, reader: &mut Reader<'_>) {
         if accepted.has_ended {
             return self.on_abandoned(accepted, header, reader);
@@ -205,14 +245,12 @@ impl Session {
         let result = self.result_of(&accepted, header, reader);
         let is_answer = !matches!(result, Err(RequestError::Failed { .. }));
         self.tell(accepted.id, header.zxid, result);
-        if accepted.retained.is_some() && is_answer {
+        if is_answer {
             self.note_watches(&accepted, header);
         }
-    }
-
-    /// The same for a reply that hasn't come in its turn, or not whole.
-    fn on_odd_reply(&mut self, accepted: Accepted, turn: Turn, header: ReplyHeader, reader: &mut Reader<'_>) {
-        self.on_reply(accepted, turn, header, reader);
+        if planted!(ExpiredRepliesAreVerdicts) && header.err == ErrorCode::SESSION_EXPIRED {
+            self.expire(ExpiredBy::Server, ExpiredReason::Refused);
+        }
     }
 
     /// What an answer says of watches: one is armed, or some are removed.
@@ -234,13 +272,15 @@ impl Session {
         }
     }
 
-    #[inline(always)]
     fn result_of(
         &mut self,
         accepted: &Accepted,
         header: ReplyHeader,
         reader: &mut Reader<'_>,
     ) -> Result<Response, RequestError> {
+        if planted!(RefusalsAreOk) && header.err != ErrorCode::OK {
+            return Ok(Response::Empty);
+        }
         if header.err != ErrorCode::OK {
             return Err(self.refusal(header.err));
         }
@@ -260,7 +300,7 @@ impl Session {
         if results != ops {
             return Err(self.unusable(Failure::WrongResultCount { results, ops }));
         }
-        match multi.first_error().filter(|_| accepted.op == OpCode::MULTI) {
+        match multi.first_error().filter(|_| accepted.op == OpCode::MULTI && !planted!(RefusedMultisAreOk)) {
             None => Ok(()),
             Some(code) => {
                 self.stats.refused += 1;
@@ -289,19 +329,23 @@ impl Session {
     }
 
     /// The server has answered, but nobody can tell what.
-    fn unusable(&mut self, failure: Failure) -> RequestError {
+    pub(crate) fn unusable(&mut self, failure: Failure) -> RequestError {
         self.failure(failure, Delivery::MaybeApplied)
     }
 }
 
 /// Watches.
 impl Session {
-    fn on_notification(&mut self, zxid: Zxid, reader: &mut Reader<'_>) {
-        let event = match WatcherEvent::decode(reader) {
+    fn on_notification(&mut self, zxid: Zxid, mut reader: Reader<'_>) {
+        let event = match WatcherEvent::decode(&mut reader) {
             Ok(event) => event,
             Err(error) => return self.disconnect(DisconnectReason::MalformedFrame(error)),
         };
         self.stats.notifications += 1;
+        if planted!(EventsRaiseZxid) {
+            self.identity.last_zxid = self.identity.last_zxid.max(zxid);
+        }
+        assert!(is_known(event.event_type) || !planted!(UnknownEventsPanic));
         let fired = self.watches.fire(event.event_type, &event.path);
         if !is_known(event.event_type) {
             // The server may have dropped its one-time watches for it.
@@ -309,6 +353,9 @@ impl Session {
         }
         if fired.is_empty() {
             self.stats.unwanted_notifications += 1;
+            if planted!(GhostsEndConnections) {
+                return self.disconnect(DisconnectReason::UnexpectedReply { xid: ReplyHeader::EVENT_XID });
+            }
         }
         for fired in fired {
             if fired.early {
@@ -360,8 +407,8 @@ impl Session {
 
 /// The handshake.
 impl Session {
-    fn on_connect_response(&mut self, reader: &mut Reader<'_>) {
-        let response = match ConnectResponse::decode(reader) {
+    fn on_connect_response(&mut self, mut reader: Reader<'_>) {
+        let response = match ConnectResponse::decode(&mut reader) {
             Ok(response) => response,
             Err(error) => return self.disconnect(DisconnectReason::BadConnectResponse(error)),
         };
@@ -369,17 +416,21 @@ impl Session {
         let Some(millis) = u64::try_from(response.time_out).ok().filter(|&millis| millis > 0) else {
             return match asked_for {
                 Some(_) => self.expire(ExpiredBy::Server, ExpiredReason::Refused),
+                None if planted!(RefusedBirthsExpire) => {
+                    self.expire(ExpiredBy::Server, ExpiredReason::Refused)
+                }
                 None => self.disconnect(DisconnectReason::SessionRefused),
             };
         };
-        if asked_for.is_some_and(|session_id| session_id != response.session_id) {
+        let is_another = asked_for.is_some_and(|session_id| session_id != response.session_id);
+        if is_another && !planted!(AnotherIdentityIsTaken) {
             return self.expire(ExpiredBy::Server, ExpiredReason::Replaced);
         }
         if response.session_id == SessionId(0) {
             return self.disconnect(DisconnectReason::SessionRefused);
         }
         let read_only = response.read_only == Some(true);
-        if read_only && !self.config.read_only {
+        if read_only && !self.config.read_only && !planted!(ReadOnlyIsTakenUnasked) {
             return self.disconnect(DisconnectReason::ReadOnlyServer);
         }
         self.connected(Accepting {

@@ -13,9 +13,7 @@ use crate::{Instant, RequestId, Retry};
 #[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Accepted {
     pub(crate) id: RequestId,
-    /// At the end of time, if there is none.
-    pub(crate) deadline: Instant,
-    pub(crate) has_deadline: bool,
+    pub(crate) deadline: Option<Instant>,
     pub(crate) op: OpCode,
     /// The bytes of its frame.
     pub(crate) len: u32,
@@ -55,6 +53,12 @@ impl Retained {
 }
 
 impl Accepted {
+    /// Whether its reply tells the outcome, and nothing else follows from it.
+    pub(crate) fn is_plain(&self) -> bool {
+        let is_multi = matches!(self.op, OpCode::MULTI | OpCode::MULTI_READ);
+        self.retained.is_none() && !self.has_ended && !is_multi
+    }
+
     /// Notes that it has its outcome now; a copy goes into the books.
     pub(crate) fn end(&mut self) -> Self {
         let retained = self.retained.take();
@@ -93,7 +97,7 @@ impl Queue {
     }
 
     /// Encodes the frame of the next request to be pushed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn encode(&mut self, request: &Request, op: OpCode, len: usize) {
         self.frames.reserve(len);
         let mut head = [0; HEAD_LEN];
@@ -228,11 +232,13 @@ impl Retryable {
 }
 
 /// The bytes of a request's frame.
+#[inline]
 pub(crate) fn frame_len(request: &Request) -> usize {
     LENGTH_PREFIX + payload_len(request)
 }
 
 /// The bytes of a request's frame, its length prefix not counted.
+#[inline(always)]
 pub(crate) fn payload_len(request: &Request) -> usize {
     RequestHeader::MIN_LEN + request.encoded_len()
 }

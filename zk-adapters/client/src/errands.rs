@@ -4,9 +4,9 @@ use core::{fmt, task::Waker};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use zk_proto::{Request, Response, SessionId};
-use zk_session::{Delivery, Failure, Instant, RequestId, RequestOptions, Retry, Session, SubmitError};
+use zk_session::{Delivery, Failure, Instant, RequestId, RequestOptions, Retry, SubmitError};
 
-use crate::{Error, NO_LATER, SlotId, Slots, requests::Read};
+use crate::{Error, Machine, NO_LATER, SlotId, Slots, requests::Read};
 
 /// The outcome of a request, or of an errand.
 pub(crate) type Outcome = Result<Response, Error>;
@@ -87,7 +87,7 @@ impl<T> Errand<T> {
 
 /// What an errand works with.
 pub(crate) struct Tools<'a> {
-    pub(crate) session: &'a mut Session,
+    pub(crate) session: &'a mut Machine,
     pub(crate) slots: &'a mut Slots,
     pub(crate) wakers: &'a mut Vec<Waker>,
 }
@@ -107,15 +107,19 @@ impl Errands {
         (id, slot)
     }
 
-    /// Takes up the outcome of a request, if it is an errand's; gives it back otherwise.
     #[inline]
+    pub(crate) fn are_none(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
+    /// Takes up the outcome of a request, if it is an errand's; gives it back otherwise.
     pub(crate) fn answered(
         &mut self,
         request: RequestId,
         outcome: Outcome,
         mut tools: Tools<'_>,
     ) -> Option<Outcome> {
-        if self.under_way.is_empty() {
+        if self.are_none() {
             return Some(outcome);
         }
         let mut given_back = None;

@@ -8,6 +8,7 @@ mod errands;
 mod error;
 mod events;
 mod hub;
+mod machine;
 pub mod recipes;
 pub mod requests;
 mod slots;
@@ -22,6 +23,9 @@ pub use error::{
 };
 pub use events::{EventQueue, SessionEnd, SessionEvent};
 pub use hub::{Hub, NO_LATER, Wakeups, Work};
+#[cfg(feature = "record")]
+pub use machine::Recorder;
+pub use machine::{Machine, Recording};
 pub use requests::{Created, Typed};
 pub use slots::{SlotId, Slots};
 pub use standing::{Standing, StandingEvent};

@@ -2,10 +2,11 @@ use core::{
     hash::{BuildHasher, Hasher},
     time::Duration,
 };
-use std::{hash::RandomState, sync::Arc, time::Instant};
+use std::{hash::RandomState, sync::Arc};
 
+use zk_client::Recording;
 use zk_proto::{Acl, ConnectString, ConnectStringError, OPEN_ACL_UNSAFE, Vector};
-use zk_session::{Config, Credentials, Epoch, Session};
+use zk_session::{Config, Credentials};
 
 use crate::{Client, ConnectError, SessionEvents, shared::Shared, ticker, transport::Security};
 
@@ -31,6 +32,7 @@ pub struct Builder {
     deadline: Option<Duration>,
     acl: Vector<Acl>,
     security: Security,
+    recording: Recording,
 }
 
 impl Builder {
@@ -45,6 +47,7 @@ impl Builder {
             deadline: Some(DEFAULT_DEADLINE),
             acl: OPEN_ACL_UNSAFE,
             security: Security::default(),
+            recording: Recording::default(),
         })
     }
 
@@ -64,6 +67,24 @@ impl Builder {
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: crate::Tls) -> Self {
         self.security.tls = Some(tls);
+        self
+    }
+
+    /// Records the session that is made next, as a transcript that can be replayed: attach it to a bug report. The
+    /// session's password and its other secrets aren't in it; paths, data and ACLs are. See [`Recorder`](crate::Recorder)
+    /// for what else it means. Default: not recorded.
+    ///
+    /// ```no_run
+    /// use zk_std::{Client, Recorder};
+    ///
+    /// # fn f() -> Result<(), Box<dyn core::error::Error>> {
+    /// let builder = Client::builder("zk1,zk2,zk3")?.record(Recorder::create("trouble.drive")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "record")]
+    pub fn record(mut self, recorder: crate::Recorder) -> Self {
+        self.recording.recorder = Some(recorder);
         self
     }
 
@@ -123,9 +144,8 @@ impl Builder {
     ///
     /// [`ConnectError::NoThread`], if the operating system refuses one.
     pub fn start(self) -> Result<(Client, SessionEvents), ConnectError> {
-        let epoch = Epoch::new(Instant::now());
-        let session = Session::new(self.config, zk_session::Instant::ZERO);
-        let shared = Arc::new(Shared::new(session, epoch, self.security));
+        let session = self.recording.open(self.config, zk_session::Instant::ZERO);
+        let shared = Arc::new(Shared::new(session, self.security));
         ticker::spawn(&shared).map_err(|error| ConnectError::NoThread(Arc::new(error)))?;
         let events = SessionEvents::new(Arc::clone(&shared));
         Ok((Client::new(shared, self.deadline, self.acl), events))

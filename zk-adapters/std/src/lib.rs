@@ -36,10 +36,12 @@
 //!
 //! # Size
 //!
-//! What drives a session here are its threads (159 lines of code), or the [`Driver`] for a loop of one's own (149
+//! What drives a session here are its threads (169 lines of code), or the [`Driver`] for a loop of one's own (149
 //! lines). The crate depends on 17 others: three of its own family, five that are there only to build it, and nine that
 //! are `bytes`, `thiserror`, and `md-5` for SASL with what that needs. The feature `tls` adds rustls.
 
+#[cfg(test)]
+mod budget;
 mod buffer;
 mod builder;
 mod call;
@@ -48,6 +50,8 @@ mod dial;
 mod driver;
 mod events;
 mod link;
+#[cfg(test)]
+mod model;
 mod news;
 mod operations;
 mod parking;
@@ -59,6 +63,7 @@ mod recipes;
 mod secured;
 mod shared;
 mod standing;
+mod sync;
 mod ticker;
 mod transport;
 mod watch;
@@ -71,6 +76,8 @@ pub use driver::Driver;
 pub use events::SessionEvents;
 pub use standing::{StandingCall, StandingWatch};
 pub use watch::{Watch, WatchCall};
+#[cfg(feature = "record")]
+pub use zk_client::Recorder;
 pub use zk_client::{
     AddressError, AttemptCause, AttemptFailure, ConnectError, Created, DialError, Error, SessionEnd,
     SessionEvent, StandingEvent, WatchEnded,

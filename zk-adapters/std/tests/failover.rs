@@ -89,3 +89,46 @@ fn connected_to(events: &mut SessionEvents) -> SocketAddr {
     let SessionEvent::Connected { address, .. } = connected else { unreachable!("it was asked for") };
     address
 }
+
+/// What it was told and what it said is on record, and it does the same again.
+#[cfg(feature = "record")]
+#[test]
+fn a_recorded_session_is_replayed_to_the_byte() {
+    use std::fs::{File, read_to_string};
+    use zk_sim::{Options, drive::outputs_path, drive::replay, serve::Served};
+    use zk_std::{Client, Recorder};
+
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("std.drive");
+    let tick = core::time::Duration::from_millis(500);
+    let served = Served::start(Options { servers: 3, tick, ..Options::default() }).unwrap();
+    let builder = Client::builder(&served.connect_string()).unwrap();
+    let (client, mut events) = builder.record(Recorder::create(&path).unwrap()).connect().unwrap();
+    client.add_auth("digest", "me:correct horse").patient().unwrap();
+    client.create("/e", "", CreateMode::Ephemeral).patient().unwrap();
+    let (_, mut watch) = client.get_data_and_watch("/e").patient().unwrap();
+    let address = last_connected_to(&mut events);
+    served.crash((0..3).find(|&server| served.address(server) == address).unwrap());
+    event(&mut events, |event| matches!(event, SessionEvent::Disconnected { .. }));
+    event(&mut events, |event| matches!(event, SessionEvent::Ready));
+    client.set_data("/e", "changed", -1).patient().unwrap();
+    changed(&mut watch).unwrap();
+    let calls: Vec<_> = (0..20).map(|_| client.set_data("/e", vec![7; 1000], -1)).collect();
+    for call in calls {
+        call.patient().unwrap();
+    }
+    let password = client.credentials().unwrap().password;
+    client.close();
+    event(&mut events, |event| matches!(event, SessionEvent::Closed { .. }));
+    // A recorder is free once the last thread has let go of the session.
+    drop((client, events, watch));
+
+    let outputs = outputs_path(&path);
+    let replayed = replay(File::open(&path).unwrap(), File::open(&outputs).unwrap()).unwrap();
+    let replayed = replayed.unwrap_or_else(|difference| panic!("{difference}"));
+    assert!(replayed.inputs > 40, "{replayed:?}");
+    let texts = read_to_string(&path).unwrap() + &read_to_string(&outputs).unwrap();
+    let hex = |secret: &[u8]| secret.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    for secret in [hex(&password), hex(b"correct horse"), "correct horse".to_owned()] {
+        assert!(!texts.contains(&secret), "{secret}");
+    }
+}

@@ -4,16 +4,19 @@
 
 mod story;
 
+use core::time::Duration;
+use std::time::Instant;
+
 use story::{Patient, builder, changed, connect, server_has, standalone, told};
-use zk_harness::Options;
+use zk_harness::{Direction, Options, Relay};
 use zk_proto::{
     Acl, AddWatchMode, CheckVersionRequest, CreateRequest, DeleteRequest, EventType, GetChildrenRequest,
     GetDataRequest, Id, Op, OpResult, Perms, SetDataRequest, Vector, WatcherType, Zxid,
 };
 use zk_session::{DigestMd5, Sasl};
 use zk_std::{
-    Client, ConnectError, CreateMode, Error, ErrorCode, OPEN_ACL_UNSAFE, SessionEvent, StandingEvent,
-    WatchEnded,
+    Client, ConnectError, CreateMode, Error, ErrorCode, Failure, OPEN_ACL_UNSAFE, SessionEvent,
+    StandingEvent, WatchEnded,
 };
 
 fn create(path: &str) -> Op {
@@ -290,4 +293,33 @@ fn handles_with_roots_of_their_own_share_a_session() {
     assert!(matches!(error, Error::NotSubmitted(zk_std::SubmitError::InvalidPath(_))), "{error:?}");
     inner.delete("/", -1).patient().unwrap_err();
     assert!(outer.chroot("app").is_err());
+}
+
+#[test]
+fn recipes_make_what_is_missing_of_a_root_and_have_one_deadline_each() {
+    let server = standalone();
+    let relay = Relay::start(server.address(0)).unwrap();
+    let (outside, _) = connect(&relay.address().to_string());
+    let app = outside.chroot("/apps/mine").unwrap();
+    app.ensure_path("/").patient().unwrap();
+    let created = app.create_with_parents("/a/b", "", CreateMode::Persistent).patient().unwrap();
+    assert_eq!(created.path, "/a/b");
+    assert!(outside.exists("/apps/mine/a/b").patient().unwrap().is_some());
+    let protected = app.create_protected("/q-", "", CreateMode::PersistentSequential).patient().unwrap();
+    assert!(protected.path.as_str().unwrap().starts_with("/_c_"), "{}", protected.path);
+    assert_eq!(app.set_or_create("/s", "1").patient().unwrap().version, 0);
+
+    relay.black_hole(Direction::ToClient);
+    let limit = Duration::from_millis(200);
+    let hasty = app.with_deadline(limit);
+    let begun = Instant::now();
+    let calls = [hasty.ensure_path("/c/d"), hasty.delete_recursive("/a")];
+    for call in calls {
+        let late = call.patient().unwrap_err();
+        assert!(matches!(late, Error::Failed { failure: Failure::Deadline, .. }), "{late}");
+    }
+    assert!(begun.elapsed() < limit + Duration::from_secs(1), "{:?}", begun.elapsed());
+    relay.heal();
+    outside.chroot("/apps").unwrap().delete_recursive("/mine").patient().unwrap();
+    assert_eq!(outside.exists("/apps/mine").patient().unwrap(), None);
 }

@@ -5,8 +5,9 @@ use core::{
 use std::{hash::RandomState, sync::Arc};
 
 use tokio::time::{Instant, timeout};
+use zk_client::Recording;
 use zk_proto::{Acl, ConnectString, ConnectStringError, OPEN_ACL_UNSAFE, Vector};
-use zk_session::{Config, Credentials, Epoch, Session};
+use zk_session::{Config, Credentials, Epoch};
 
 use crate::{
     Client, ConnectError, SessionEvents, driver::Driver, shared::Shared, trace, transport::Security,
@@ -35,6 +36,7 @@ pub struct Builder {
     deadline: Option<Duration>,
     acl: Vector<Acl>,
     security: Security,
+    recording: Recording,
 }
 
 impl Builder {
@@ -49,6 +51,7 @@ impl Builder {
             deadline: None,
             acl: OPEN_ACL_UNSAFE,
             security: Security::default(),
+            recording: Recording::default(),
         })
     }
 
@@ -68,6 +71,24 @@ impl Builder {
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: crate::Tls) -> Self {
         self.security.tls = Some(tls);
+        self
+    }
+
+    /// Records the session that is made next, as a transcript that can be replayed: attach it to a bug report. The
+    /// session's password and its other secrets aren't in it; paths, data and ACLs are. See [`Recorder`](crate::Recorder)
+    /// for what else it means. Default: not recorded.
+    ///
+    /// ```no_run
+    /// use zk_tokio::{Client, Recorder};
+    ///
+    /// # fn f() -> Result<(), Box<dyn core::error::Error>> {
+    /// let builder = Client::builder("zk1,zk2,zk3")?.record(Recorder::create("trouble.drive")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "record")]
+    pub fn record(mut self, recorder: crate::Recorder) -> Self {
+        self.recording.recorder = Some(recorder);
         self
     }
 
@@ -132,7 +153,7 @@ impl Builder {
     /// As [`connect`](Self::connect).
     pub fn start(self) -> (Client, SessionEvents) {
         let epoch = Epoch::new(Instant::now().into_std());
-        let session = Session::new(self.config, zk_session::Instant::ZERO);
+        let session = self.recording.open(self.config, zk_session::Instant::ZERO);
         let shared = Arc::new(Shared::new(session, epoch));
         trace::spawn(Driver::new(Arc::clone(&shared), self.security));
         let events = SessionEvents::new(Arc::clone(&shared));

@@ -74,3 +74,43 @@ async fn an_expired_session_is_told_so() {
     event(&mut events, |event| matches!(event, SessionEvent::Expired { .. })).await;
     assert_eq!(served.sessions(), []);
 }
+
+/// What it was told and what it said is on record, and it does the same again.
+#[cfg(feature = "record")]
+#[tokio::test]
+async fn a_recorded_session_is_replayed_to_the_byte() {
+    use std::fs::{File, read_to_string};
+    use zk_sim::drive::{outputs_path, replay};
+
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("tokio.drive");
+    let served = three();
+    let builder = Client::builder(&served.connect_string()).unwrap();
+    let builder = builder.record(zk_tokio::Recorder::create(&path).unwrap());
+    let (client, mut events) = builder.connect().await.unwrap();
+    client.add_auth("digest", "me:correct horse").patient().await.unwrap();
+    client.create("/e", "", CreateMode::Ephemeral).patient().await.unwrap();
+    let (_, mut watch) = client.get_data_and_watch("/e").patient().await.unwrap();
+    served.crash(current(&client, &served));
+    event(&mut events, |event| matches!(event, SessionEvent::Disconnected { .. })).await;
+    event(&mut events, |event| matches!(event, SessionEvent::Ready)).await;
+    let _ = client.with_deadline(Duration::from_micros(1)).get_data("/e").patient().await;
+    client.set_data("/e", "changed", -1).patient().await.unwrap();
+    watch.changed().patient().await.unwrap();
+    let calls: Vec<_> = (0..20).map(|_| client.set_data("/e", vec![7; 1000], -1)).collect();
+    for call in calls {
+        call.patient().await.unwrap();
+    }
+    let password = client.credentials().unwrap().password;
+    client.close().patient().await;
+    drop((client, events, watch));
+
+    let outputs = outputs_path(&path);
+    let replayed = replay(File::open(&path).unwrap(), File::open(&outputs).unwrap()).unwrap();
+    let replayed = replayed.unwrap_or_else(|difference| panic!("{difference}"));
+    assert!(replayed.inputs > 40, "{replayed:?}");
+    let texts = read_to_string(&path).unwrap() + &read_to_string(&outputs).unwrap();
+    let hex = |secret: &[u8]| secret.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    for secret in [hex(&password), hex(b"correct horse"), "correct horse".to_owned()] {
+        assert!(!texts.contains(&secret), "{secret}");
+    }
+}
