@@ -101,7 +101,8 @@
 //!
 //! # A session by hand
 //!
-//! [`zk_sim::drive`] runs one session over a pipe: JSON in, JSON out, no clock, no socket. A transcript is a test, and a bug report.
+//! [`zk_sim::drive`] runs one session over a pipe: JSON in, JSON out, no clock, no socket. A transcript is a test, and a bug report: the
+//! clients write one with their feature `record`, secrets blanked, and `drive --replay` shows that the session does the same again.
 //!
 //! # The machine alone
 //!
