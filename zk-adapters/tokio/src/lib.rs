@@ -73,3 +73,8 @@ pub use zk_session::{
     self, Config, Credentials, Delivery, DisconnectReason, Failure, Retry, State, Stats, SubmitError,
     WatchEvent,
 };
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

@@ -249,7 +249,8 @@ impl ReadBuffer {
     }
 }
 
-const SMALLEST: usize = 512;
+/// More than a pong, less than anything else: most sessions are idle.
+const SMALLEST: usize = 128;
 const GROWTH: usize = 4;
 const LARGEST: usize = 128 << 10;
 

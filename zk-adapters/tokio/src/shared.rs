@@ -51,12 +51,18 @@ impl Shared {
     pub(crate) fn change<R>(&self, change: impl FnOnce(&mut Hub) -> R) -> R {
         let mut hub = self.lock();
         let result = change(&mut hub);
+        self.leave(hub);
+        result
+    }
+
+    /// Leaves the session, which was changed, to the driver.
+    #[inline]
+    pub(crate) fn leave(&self, mut hub: MutexGuard<'_, Hub>) {
         let driver = hub.driver.take();
         drop(hub);
         if let Some(driver) = driver {
             driver.wake();
         }
-        result
     }
 
     /// Wakes all who have something to take up; tells whether there are any.

@@ -34,8 +34,8 @@ fn tell(name: &str, story: &Story) {
     let request = match &story.request {
         Ok(()) => "answered".to_owned(),
         Err(error) => match error.delivery() {
-            Some(delivery) => format!("{} ({delivery:?})", chain(error)),
-            None => chain(error),
+            Some(delivery) => format!("{} ({delivery:?})", cause(error)),
+            None => cause(error),
         },
     };
     let connection =
@@ -46,6 +46,10 @@ fn tell(name: &str, story: &Story) {
     println!("    the connection  {connection}");
     println!("    the session     {}", if story.goes_on { "goes on" } else { "is lost" });
     println!("    the watch       {watch}");
+}
+
+fn cause(error: &zk_tokio::Error) -> String {
+    if let zk_tokio::Error::Failed { failure, .. } = error { chain(failure) } else { chain(error) }
 }
 
 /// An error, and what it comes from.
