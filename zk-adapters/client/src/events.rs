@@ -264,6 +264,8 @@ mod tests {
         queue.push(SessionEvent::DriverGone);
         assert_eq!(queue.unread.len(), MAX_UNREAD + 2);
         assert!(matches!(queue.unread.pop_back(), Some(SessionEvent::DriverGone)));
-        assert!(matches!(queue.unread.pop_back(), Some(SessionEvent::Skipped { count }) if count == MAX_UNREAD));
+        assert!(
+            matches!(queue.unread.pop_back(), Some(SessionEvent::Skipped { count }) if count == MAX_UNREAD)
+        );
     }
 }
