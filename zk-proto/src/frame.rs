@@ -36,7 +36,7 @@ pub enum Frame {
 }
 
 /// Frames of a stream that were cut from it in one piece.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Frames {
     wire: Bytes,
     at: usize,
@@ -47,10 +47,29 @@ impl Frames {
     #[inline]
     #[expect(clippy::should_implement_trait, reason = "an iterator can't lend")]
     pub fn next(&mut self) -> Option<Reader<'_>> {
-        let len = self.wire.get(self.at..)?.first_chunk()?;
-        let (start, len) = (self.at + LEN, u32::from_be_bytes(*len) as usize);
+        let (start, len) = self.payload(self.at)?;
         self.at = start + len;
         Reader::part(&self.wire, start, len)
+    }
+
+    /// Where the frame begins that is next.
+    #[inline]
+    pub fn place(&self) -> usize {
+        self.at
+    }
+
+    /// Reads a payload again, by where its frame begins. Where none begins there is nothing to read.
+    #[inline]
+    pub fn again(&self, place: usize) -> Reader<'_> {
+        let payload = self.payload(place).and_then(|(start, len)| Reader::part(&self.wire, start, len));
+        payload.unwrap_or_else(|| Reader::end(&self.wire))
+    }
+
+    /// Where the payload of the frame that begins there lies, and its length.
+    #[inline]
+    fn payload(&self, place: usize) -> Option<(usize, usize)> {
+        let len = self.wire.get(place..)?.first_chunk()?;
+        Some((place + LEN, u32::from_be_bytes(*len) as usize))
     }
 }
 

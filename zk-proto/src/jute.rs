@@ -79,6 +79,11 @@ impl<'a> Reader<'a> {
         Some(Self { memory, start, end: start + len, unread })
     }
 
+    /// Has nothing to read.
+    pub(crate) fn end(memory: &'a Bytes) -> Self {
+        Self { memory, start: memory.len(), end: memory.len(), unread: &[] }
+    }
+
     /// How many bytes have been read.
     #[inline]
     pub fn position(&self) -> usize {
@@ -133,7 +138,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// If the length is below -1 or beyond the bytes left.
-    #[inline]
+    #[inline(always)]
     pub fn buffer(&mut self) -> Result<Option<Bytes>, DecodeError> {
         let bytes = self.bytes()?;
         let end = self.place();
@@ -144,7 +149,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// As [`buffer`](Self::buffer). The bytes themselves are not looked at.
-    #[inline]
+    #[inline(always)]
     pub fn ustring(&mut self) -> Result<crate::Ustring, DecodeError> {
         self.buffer().map(crate::Ustring::from_wire)
     }
@@ -153,7 +158,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// As [`buffer`](Self::buffer).
-    #[inline]
+    #[inline(always)]
     pub fn bytes(&mut self) -> Result<Option<&'a [u8]>, DecodeError> {
         if let Some((len, rest)) = self.unread.split_first_chunk()
             && let Some((bytes, rest)) = rest.split_at_checked(u32::from_be_bytes(*len) as usize)
@@ -161,22 +166,25 @@ impl<'a> Reader<'a> {
             self.unread = rest;
             return Ok(Some(bytes));
         }
-        self.null()
+        // By value: a reader that nothing else refers to is kept in registers.
+        let (after, null) = self.clone().null();
+        *self = after;
+        null
     }
 
     /// Reads the length of a string or buffer that isn't there: it's null, or wrong.
     #[cold]
-    fn null<T>(&mut self) -> Result<Option<T>, DecodeError> {
+    fn null<T>(mut self) -> (Self, Result<Option<T>, DecodeError>) {
         let start = self.position();
-        let announced = self.int()?;
-        match usize::try_from(announced) {
+        let null = self.int().and_then(|announced| match usize::try_from(announced) {
             Err(_) if announced == NULL => Ok(None),
             Err(_) => Err(DecodeError::new(start, DecodeErrorKind::NegativeLength(announced))),
             Ok(len) => {
                 let missing = len - self.remaining();
                 Err(DecodeError::new(start, DecodeErrorKind::Short { missing }))
             }
-        }
+        });
+        (self, null)
     }
 
     /// The bytes read since the reader stood at `start`.
@@ -222,8 +230,8 @@ impl<'a> Reader<'a> {
 
 /// Names the field of a fixed record at which the bytes end.
 #[cold]
-pub(crate) fn too_short<T: Jute>(input: &mut Reader<'_>) -> DecodeError {
-    T::skip(input).expect_err("too short for all fields is too short for one")
+pub(crate) fn too_short<T: Jute>(mut input: Reader<'_>) -> DecodeError {
+    T::skip(&mut input).expect_err("too short for all fields is too short for one")
 }
 
 /// A value that always has the same length, read and written at a place that is long enough.

@@ -129,3 +129,8 @@ pub use proto::{
 pub use ustring::Ustring;
 pub use value::Value;
 pub use vector::{Iter, Vector};
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

@@ -23,17 +23,17 @@ macro_rules! records {
                 bytes::BufMut::put_slice(out, &wire);
             }
 
-            #[inline]
+            #[inline(always)]
             fn decode(input: &mut $crate::Reader<'_>) -> Result<Self, $crate::DecodeError> {
                 let Some(wire) = input.chunk::<{ <$record as $crate::Jute>::MIN_LEN }>() else {
-                    return Err($crate::jute::too_short::<Self>(input));
+                    return Err($crate::jute::too_short::<Self>(input.clone()));
                 };
                 Ok(Self::read(wire))
             }
         }
 
         impl $record {
-            #[inline]
+            #[inline(always)]
             pub(crate) fn read(wire: &[u8; <Self as $crate::Jute>::MIN_LEN]) -> Self {
                 let rest = &wire[..];
                 $(let ($field, rest) = <$type as $crate::jute::Fixed>::read(rest);)+

@@ -150,7 +150,7 @@ impl Op {
             OpCode::CHECK => Self::Check(Jute::decode(input)?),
             OpCode::GET_DATA => Self::GetData(Jute::decode(input)?),
             OpCode::GET_CHILDREN => Self::GetChildren(Jute::decode(input)?),
-            _ => return Err(unknown(op, input, MultiHeader::NAME)),
+            _ => return Err(unknown(op, input.position(), MultiHeader::NAME)),
         })
     }
 
@@ -163,7 +163,7 @@ impl Op {
             OpCode::CHECK => CheckVersionRequest::skip(input),
             OpCode::GET_DATA => GetDataRequest::skip(input),
             OpCode::GET_CHILDREN => GetChildrenRequest::skip(input),
-            _ => Err(unknown(op, input, MultiHeader::NAME)),
+            _ => Err(unknown(op, input.position(), MultiHeader::NAME)),
         }
     }
 }
@@ -253,7 +253,7 @@ impl OpResult {
             OpCode::GET_DATA => Self::GetData(Jute::decode(input)?),
             OpCode::GET_CHILDREN => Self::GetChildren(Jute::decode(input)?),
             OpCode::ERROR => Self::Error(ErrorResponse::decode(input)?.err),
-            _ => return Err(unknown(op, input, MultiHeader::NAME)),
+            _ => return Err(unknown(op, input.position(), MultiHeader::NAME)),
         })
     }
 
@@ -266,7 +266,7 @@ impl OpResult {
             OpCode::GET_DATA => GetDataResponse::skip(input),
             OpCode::GET_CHILDREN => GetChildrenResponse::skip(input),
             OpCode::ERROR => ErrorResponse::skip(input),
-            _ => Err(unknown(op, input, MultiHeader::NAME)),
+            _ => Err(unknown(op, input.position(), MultiHeader::NAME)),
         }
     }
 }

@@ -224,7 +224,7 @@ impl Request {
             OpCode::SET_WATCHES => Self::SetWatches(Jute::decode(input)?),
             OpCode::SET_WATCHES2 => Self::SetWatches2(Jute::decode(input)?),
             OpCode::CLOSE_SESSION => Self::CloseSession,
-            _ => return Err(unknown(op, input, RequestHeader::NAME)),
+            _ => return Err(unknown(op, input.position(), RequestHeader::NAME)),
         })
     }
 
@@ -318,28 +318,29 @@ impl Response {
     ///
     /// # Errors
     /// If the record is malformed, or the operation is none that a client can ask for.
+    #[inline(always)]
     pub fn decode(op: OpCode, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(match op {
-            OpCode::CREATE => Self::Create(Jute::decode(input)?),
+        match op {
+            OpCode::CREATE => Ok(Self::Create(Jute::decode(input)?)),
             OpCode::CREATE2 | OpCode::CREATE_CONTAINER | OpCode::CREATE_TTL => {
-                Self::Create2(Jute::decode(input)?)
+                Ok(Self::Create2(Jute::decode(input)?))
             }
-            OpCode::EXISTS => Self::Exists(Jute::decode(input)?),
-            OpCode::GET_DATA => Self::GetData(Jute::decode(input)?),
-            OpCode::SET_DATA => Self::SetData(Jute::decode(input)?),
-            OpCode::GET_ACL => Self::GetAcl(Jute::decode(input)?),
-            OpCode::SET_ACL => Self::SetAcl(Jute::decode(input)?),
-            OpCode::GET_CHILDREN => Self::GetChildren(Jute::decode(input)?),
-            OpCode::GET_CHILDREN2 => Self::GetChildren2(Jute::decode(input)?),
-            OpCode::SYNC => Self::Sync(Jute::decode(input)?),
-            OpCode::MULTI => Self::Multi(Jute::decode(input)?),
-            OpCode::MULTI_READ => Self::MultiRead(Jute::decode(input)?),
-            OpCode::RECONFIG => Self::Reconfig(Jute::decode(input)?),
-            OpCode::ADD_WATCH => Self::AddWatch(Jute::decode(input)?),
-            OpCode::GET_EPHEMERALS => Self::GetEphemerals(Jute::decode(input)?),
-            OpCode::GET_ALL_CHILDREN_NUMBER => Self::GetAllChildrenNumber(Jute::decode(input)?),
-            OpCode::WHO_AM_I => Self::WhoAmI(Jute::decode(input)?),
-            OpCode::SASL => Self::Sasl(Jute::decode(input)?),
+            OpCode::EXISTS => Ok(Self::Exists(Jute::decode(input)?)),
+            OpCode::GET_DATA => Ok(Self::GetData(Jute::decode(input)?)),
+            OpCode::SET_DATA => Ok(Self::SetData(Jute::decode(input)?)),
+            OpCode::GET_ACL => Ok(Self::GetAcl(Jute::decode(input)?)),
+            OpCode::SET_ACL => Ok(Self::SetAcl(Jute::decode(input)?)),
+            OpCode::GET_CHILDREN => Ok(Self::GetChildren(Jute::decode(input)?)),
+            OpCode::GET_CHILDREN2 => Ok(Self::GetChildren2(Jute::decode(input)?)),
+            OpCode::SYNC => Ok(Self::Sync(Jute::decode(input)?)),
+            OpCode::MULTI => Ok(Self::Multi(Jute::decode(input)?)),
+            OpCode::MULTI_READ => Ok(Self::MultiRead(Jute::decode(input)?)),
+            OpCode::RECONFIG => Ok(Self::Reconfig(Jute::decode(input)?)),
+            OpCode::ADD_WATCH => Ok(Self::AddWatch(Jute::decode(input)?)),
+            OpCode::GET_EPHEMERALS => Ok(Self::GetEphemerals(Jute::decode(input)?)),
+            OpCode::GET_ALL_CHILDREN_NUMBER => Ok(Self::GetAllChildrenNumber(Jute::decode(input)?)),
+            OpCode::WHO_AM_I => Ok(Self::WhoAmI(Jute::decode(input)?)),
+            OpCode::SASL => Ok(Self::Sasl(Jute::decode(input)?)),
             OpCode::DELETE
             | OpCode::DELETE_CONTAINER
             | OpCode::PING
@@ -349,9 +350,9 @@ impl Response {
             | OpCode::AUTH
             | OpCode::SET_WATCHES
             | OpCode::SET_WATCHES2
-            | OpCode::CLOSE_SESSION => Self::Empty,
-            _ => return Err(unknown(op, input, ReplyHeader::NAME)),
-        })
+            | OpCode::CLOSE_SESSION => Ok(Self::Empty),
+            _ => Err(unknown(op, input.position(), ReplyHeader::NAME)),
+        }
     }
 }
 
@@ -391,6 +392,6 @@ impl ReplyHeader {
     pub const AUTH_XID: i32 = -4;
 }
 
-pub(crate) fn unknown(op: OpCode, input: &Reader<'_>, header: &'static str) -> DecodeError {
-    DecodeError::new(input.position(), DecodeErrorKind::UnknownOpCode(op)).within(header, "type")
+pub(crate) fn unknown(op: OpCode, at: usize, header: &'static str) -> DecodeError {
+    DecodeError::new(at, DecodeErrorKind::UnknownOpCode(op)).within(header, "type")
 }

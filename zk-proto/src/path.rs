@@ -112,46 +112,48 @@ fn check_names(path: &str) -> Result<(), PathErrorKind> {
 /// Whether a path is plainly right, as nearly all are: absolute, printable ASCII, and no name empty or with a dot in
 /// front. Such a path breaks no rule; [`validate_path`] tells of any other.
 pub fn is_ordinary_path(path: &[u8]) -> bool {
-    let [b'/', .., b' '..=b'.' | b'0'..=b'~'] = path else { return path == b"/" };
-    let Some(last) = path.last_chunk() else {
-        let mut padded = [b'_'; WINDOW];
-        padded.iter_mut().zip(path).for_each(|(place, byte)| *place = *byte);
-        return is_ordinary_window(&padded);
-    };
+    let Some(last) = path.last_chunk() else { return is_ordinary_short_path(path) };
     let mut rest = path;
-    while let Some(window) = rest.first_chunk() {
-        if !is_ordinary_window(window) {
+    while let Some(window) = rest.first_chunk::<{ PLACES + 1 }>()
+        && let (Some(bytes), Some(next)) = (window.first_chunk(), window.last_chunk())
+    {
+        if ordinary_places(u64::from_le_bytes(*bytes), u64::from_le_bytes(*next)) != HIGH_BITS {
             return false;
         }
-        rest = rest.get(size_of::<u64>()..).unwrap_or_default();
+        rest = rest.get(PLACES..).unwrap_or_default();
     }
-    is_ordinary_window(last)
+    path.first() == Some(&b'/') && are_ordinary_last(last)
 }
 
-/// Checks eight bytes at once, each with the one behind it.
-fn is_ordinary_window(window: &[u8; WINDOW]) -> bool {
-    let (Some(bytes), Some(next)) = (window.first_chunk(), window.last_chunk()) else { return false };
-    let (bytes, next) = (u64::from_ne_bytes(*bytes), u64::from_ne_bytes(*next));
-    if (bytes | next) & HIGH_BITS != 0 {
-        return false;
-    }
-    // All are ASCII, so no sum passes from one byte into another.
-    let are_printable = (bytes + each(0x80 - b' ')) & !(bytes + each(1)) & HIGH_BITS;
-    let ends_name = places(bytes, b'/') & (places(next, b'/') | places(next, b'.'));
-    are_printable == HIGH_BITS && ends_name == 0
+fn is_ordinary_short_path(path: &[u8]) -> bool {
+    let mut padded = [b'_'; PLACES];
+    padded.iter_mut().rev().zip(path.iter().rev()).for_each(|(place, byte)| *place = *byte);
+    path == b"/" || path.first() == Some(&b'/') && are_ordinary_last(&padded)
 }
 
-/// The high bit of each byte, all of them ASCII, that is this one.
-const fn places(bytes: u64, byte: u8) -> u64 {
-    !((bytes ^ each(byte)) + each(0x7F)) & HIGH_BITS
+/// Looks at the last eight bytes, as if a slash came behind them: no name that it ends may be empty.
+#[inline]
+fn are_ordinary_last(bytes: &[u8; PLACES]) -> bool {
+    let bytes = u64::from_le_bytes(*bytes);
+    ordinary_places(bytes, bytes >> 8 | u64::from(b'/') << 56) == HIGH_BITS
+}
+
+/// Looks at eight bytes at once, each with the one behind it: the high bit of each that is printable ASCII, and no slash
+/// with a slash or a dot behind it. If one isn't ASCII its own bit is missing, and the others mean nothing.
+#[inline]
+fn ordinary_places(bytes: u64, next: u64) -> u64 {
+    // Dot and slash differ in the lowest bit.
+    let ends_name = (bytes ^ each(b'/')) | ((next | each(1)) ^ each(b'/'));
+    let are_printable = bytes.wrapping_add(each(0x80 - b' ')) & !bytes.wrapping_add(each(1));
+    are_printable & ends_name.wrapping_add(each(0x7F)) & !bytes & HIGH_BITS
 }
 
 const fn each(byte: u8) -> u64 {
-    u64::from_ne_bytes([byte; size_of::<u64>()])
+    u64::from_le_bytes([byte; PLACES])
 }
 
-/// As many bytes as are checked at once, and the next one.
-const WINDOW: usize = size_of::<u64>() + 1;
+/// As many bytes are looked at at once.
+const PLACES: usize = size_of::<u64>();
 const HIGH_BITS: u64 = each(0x80);
 
 /// Java checks UTF-16 code units and refuses surrogates, so nothing above U+FFFF is left.

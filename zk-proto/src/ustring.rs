@@ -41,6 +41,7 @@ impl Ustring {
     }
 
     /// The bytes on the wire; none for null.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_deref().unwrap_or_default()
     }
@@ -62,6 +63,7 @@ impl Ustring {
     }
 
     /// The length on the wire in bytes; 0 for null.
+    #[inline]
     pub fn len(&self) -> usize {
         self.as_bytes().len()
     }
@@ -123,7 +125,7 @@ impl PartialEq<&str> for Ustring {
 impl Jute for Ustring {
     const MIN_LEN: usize = 4;
 
-    #[inline]
+    #[inline(always)]
     fn encode(&self, out: &mut BytesMut) {
         let Some(bytes) = &self.0 else { return out.put_i32(NULL) };
         put_length(out, bytes.len());

@@ -9,44 +9,108 @@ use zk_proto::{
 
 use crate::{SubmitError, watches::WatchKind};
 
+/// What the session has to know of a request that may be submitted.
+pub(crate) struct Admissible {
+    pub(crate) op: OpCode,
+    pub(crate) asks_for_watch: bool,
+    /// It creates a single ephemeral znode.
+    pub(crate) creates_ephemeral: bool,
+    /// How many results the reply must have: one for each operation of a multi or multiRead; otherwise 0.
+    pub(crate) ops: u32,
+}
+
+impl Admissible {
+    const fn plain(op: OpCode) -> Self {
+        Self { op, asks_for_watch: false, creates_ephemeral: false, ops: 0 }
+    }
+}
+
 /// Checks a request's paths and the fields that its operation fixes.
-pub(crate) fn check(request: &Request) -> Result<(), SubmitError> {
-    match request {
-        Request::Ping
+#[inline]
+pub(crate) fn check(request: &Request) -> Result<Admissible, SubmitError> {
+    let (op, path, asks_for_watch) = match request {
+        Request::Exists(request) => (OpCode::EXISTS, &request.path, request.watch),
+        Request::GetData(request) => (OpCode::GET_DATA, &request.path, request.watch),
+        Request::GetChildren(request) => (OpCode::GET_CHILDREN, &request.path, request.watch),
+        Request::GetChildren2(request) => (OpCode::GET_CHILDREN2, &request.path, request.watch),
+        Request::AddWatch(request) => (OpCode::ADD_WATCH, &request.path, true),
+        Request::Delete(request) => (OpCode::DELETE, &request.path, false),
+        Request::SetData(request) => (OpCode::SET_DATA, &request.path, false),
+        Request::GetAcl(request) => (OpCode::GET_ACL, &request.path, false),
+        Request::SetAcl(request) => (OpCode::SET_ACL, &request.path, false),
+        Request::Sync(request) => (OpCode::SYNC, &request.path, false),
+        Request::CheckWatches(request) => (OpCode::CHECK_WATCHES, &request.path, false),
+        Request::RemoveWatches(request) => (OpCode::REMOVE_WATCHES, &request.path, false),
+        Request::GetAllChildrenNumber(request) => (OpCode::GET_ALL_CHILDREN_NUMBER, &request.path, false),
+        Request::Create(_)
+        | Request::Create2(_)
+        | Request::CreateContainer(_)
+        | Request::CreateTtl(_)
+        | Request::Multi(_)
+        | Request::MultiRead(_)
+        | Request::GetEphemerals(_)
+        | Request::Reconfig(_)
+        | Request::WhoAmI
+        | Request::DeleteContainer(_)
+        | Request::Check(_)
+        | Request::Ping
         | Request::Auth(_)
         | Request::Sasl(_)
         | Request::SetWatches(_)
         | Request::SetWatches2(_)
-        | Request::CloseSession => Err(invalid("request: only the session itself sends this operation")),
-        Request::DeleteContainer(_) => {
-            Err(invalid("request: deleteContainer is for servers among themselves"))
+        | Request::CloseSession => return check_special(request),
+    };
+    check_path(path)?;
+    Ok(Admissible { op, asks_for_watch, creates_ephemeral: false, ops: 0 })
+}
+
+/// The same for what has more than a path, or isn't a client's to submit.
+fn check_special(request: &Request) -> Result<Admissible, SubmitError> {
+    let mut admissible = Admissible::plain(request.op_code());
+    match request {
+        Request::Create(create) | Request::Create2(create) => {
+            check_create(create, 0..=3)?;
+            admissible.creates_ephemeral = matches!(create.flags, 1 | 3);
         }
-        Request::Check(_) => Err(invalid("request: check is allowed only inside a multi")),
-        Request::Create(create) | Request::Create2(create) => check_create(create, 0..=3),
-        Request::CreateContainer(create) => check_create(create, 4..=4),
-        Request::CreateTtl(create) => check_create_ttl(create),
-        Request::Multi(multi) => multi.ops.iter().try_for_each(check_op),
-        Request::MultiRead(multi) => multi.ops.iter().try_for_each(check_read_op),
-        Request::GetEphemerals(get) if get.prefix_path.is_empty() => Ok(()),
-        Request::Reconfig(_) | Request::WhoAmI => Ok(()),
-        Request::Delete(_)
-        | Request::Exists(_)
+        Request::CreateContainer(create) => check_create(create, 4..=4)?,
+        Request::CreateTtl(create) => check_create_ttl(create)?,
+        Request::Multi(multi) => {
+            multi.ops.iter().try_for_each(check_op)?;
+            admissible.ops = u32::try_from(multi.ops.len()).unwrap_or(u32::MAX);
+        }
+        Request::MultiRead(multi) => {
+            multi.ops.iter().try_for_each(check_read_op)?;
+            admissible.ops = u32::try_from(multi.ops.len()).unwrap_or(u32::MAX);
+        }
+        Request::GetEphemerals(get) if !get.prefix_path.is_empty() => check_path(&get.prefix_path)?,
+        Request::GetEphemerals(_) | Request::Reconfig(_) | Request::WhoAmI => {}
+        Request::DeleteContainer(_) => {
+            return Err(invalid("request: deleteContainer is for servers among themselves"));
+        }
+        Request::Check(_) => return Err(invalid("request: check is allowed only inside a multi")),
+        Request::Exists(_)
         | Request::GetData(_)
+        | Request::GetChildren(_)
+        | Request::GetChildren2(_)
+        | Request::AddWatch(_)
+        | Request::Delete(_)
         | Request::SetData(_)
         | Request::GetAcl(_)
         | Request::SetAcl(_)
-        | Request::GetChildren(_)
-        | Request::GetChildren2(_)
         | Request::Sync(_)
         | Request::CheckWatches(_)
         | Request::RemoveWatches(_)
-        | Request::AddWatch(_)
-        | Request::GetEphemerals(_)
-        | Request::GetAllChildrenNumber(_) => match request.path() {
-            Some(path) => check_path(path),
-            None => Ok(()),
-        },
+        | Request::GetAllChildrenNumber(_)
+        | Request::Ping
+        | Request::Auth(_)
+        | Request::Sasl(_)
+        | Request::SetWatches(_)
+        | Request::SetWatches2(_)
+        | Request::CloseSession => {
+            return Err(invalid("request: only the session itself sends this operation"));
+        }
     }
+    Ok(admissible)
 }
 
 fn check_op(op: &Op) -> Result<(), SubmitError> {
@@ -94,8 +158,13 @@ fn check_create_ttl(create: &CreateTtlRequest) -> Result<(), SubmitError> {
     check_create_path(&create.path, mode.is_sequential())
 }
 
+#[inline]
 fn check_path(path: &Ustring) -> Result<(), SubmitError> {
-    if is_ordinary_path(path.as_bytes()) { Ok(()) } else { Ok(validate_path(text(path)?)?) }
+    if is_ordinary_path(path.as_bytes()) { Ok(()) } else { check_odd_path(path) }
+}
+
+fn check_odd_path(path: &Ustring) -> Result<(), SubmitError> {
+    Ok(validate_path(text(path)?)?)
 }
 
 fn check_create_path(path: &Ustring, sequential: bool) -> Result<(), SubmitError> {
@@ -126,21 +195,11 @@ pub(crate) fn asks_for_watch(request: &Request) -> bool {
     )
 }
 
-/// Whether the request creates a single ephemeral znode.
-pub(crate) fn creates_ephemeral(request: &Request) -> bool {
-    matches!(request, Request::Create(create) | Request::Create2(create) if matches!(create.flags, 1 | 3))
-}
-
-/// How many results the reply must have: one for each operation of a multi or multiRead.
-pub(crate) fn ops(request: &Request) -> u32 {
-    let (Request::Multi(multi) | Request::MultiRead(multi)) = request else { return 0 };
-    u32::try_from(multi.ops.len()).unwrap_or(u32::MAX)
-}
-
 /// The watch that the server has left for a request that asked for one, by its answer.
 pub(crate) fn watch_left(request: &Request, err: ErrorCode) -> Option<(Ustring, WatchKind)> {
     let kind = match (request, err) {
         (Request::Exists(_), ErrorCode::NO_NODE) => WatchKind::Exist,
+        (Request::GetData(_), ErrorCode::NO_NODE) if planted!(RefusedReadsLeaveWatches) => WatchKind::Data,
         (Request::Exists(_) | Request::GetData(_), ErrorCode::OK) => WatchKind::Data,
         (Request::GetChildren(_) | Request::GetChildren2(_), ErrorCode::OK) => WatchKind::Child,
         (Request::AddWatch(add), ErrorCode::OK) if add.mode == zk_proto::AddWatchMode::PERSISTENT => {
@@ -152,15 +211,17 @@ pub(crate) fn watch_left(request: &Request, err: ErrorCode) -> Option<(Ustring, 
     Some((request.path()?.clone(), kind))
 }
 
-/// Makes the request one that asks for no watch.
-pub(crate) fn take_watch(request: &mut Request) {
+/// The same request, asking for no watch.
+pub(crate) fn without_watch(request: &Request) -> Request {
+    let mut request = request.clone();
     if let Request::Exists(ExistsRequest { watch, .. })
     | Request::GetData(GetDataRequest { watch, .. })
     | Request::GetChildren(GetChildrenRequest { watch, .. })
-    | Request::GetChildren2(GetChildren2Request { watch, .. }) = request
+    | Request::GetChildren2(GetChildren2Request { watch, .. }) = &mut request
     {
         *watch = false;
     }
+    request
 }
 
 /// Whether sending the request twice changes nothing.

@@ -22,6 +22,12 @@ impl Chroot {
         Self(chroot.filter(|&chroot| chroot != "/").map(Arc::from))
     }
 
+    /// Whether it is no root at all: no path changes.
+    #[inline]
+    pub(crate) fn is_root(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// The path above the root for one below it.
     pub fn server_path(&self, path: &Ustring) -> Ustring {
         let (Some(chroot), Some(text)) = (&self.0, path.as_str()) else { return path.clone() };
@@ -36,6 +42,9 @@ impl Chroot {
     pub fn client_path(&self, path: &Ustring) -> Ustring {
         let Some(chroot) = &self.0 else { return path.clone() };
         let Some(below) = path.as_bytes().strip_prefix(chroot.as_bytes()) else { return path.clone() };
+        if planted!(ChrootsAreNotUndone) {
+            return path.clone();
+        }
         match below.first() {
             None => Ustring::from_static("/"),
             Some(b'/') => {
@@ -43,6 +52,14 @@ impl Chroot {
                 Ustring::from_bytes(bytes.slice(chroot.len()..))
             }
             Some(_) => path.clone(),
+        }
+    }
+
+    /// Turns a path above the root into the one below it.
+    #[inline]
+    pub fn undo_path(&self, path: &mut Ustring) {
+        if self.0.is_some() {
+            *path = self.client_path(path);
         }
     }
 
@@ -54,17 +71,16 @@ impl Chroot {
     pub fn apply(&self, request: &mut Request) -> Result<(), SubmitError> {
         if self.0.is_some() {
             admission::check(request)?;
-            self.apply_checked(request);
+            self.apply_to(request);
         }
         Ok(())
     }
 
-    /// The same for a request that was checked.
-    #[inline]
-    pub(crate) fn apply_checked(&self, request: &mut Request) {
-        if self.0.is_some() {
-            self.apply_to(request);
-        }
+    /// A request that was checked, with its paths above the root.
+    pub(crate) fn rooted(&self, request: &Request) -> Request {
+        let mut request = request.clone();
+        self.apply_to(&mut request);
+        request
     }
 
     fn apply_to(&self, request: &mut Request) {

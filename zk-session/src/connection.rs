@@ -28,7 +28,10 @@ pub(crate) struct Connection {
     control: BytesMut,
     /// What is left of a long frame that is handed out in slices; it goes before everything.
     slices: Bytes,
+    /// Requests that were handed out, those too that have had their outcome without a reply.
     pub(crate) in_flight: VecDeque<InFlight>,
+    /// Session-owned frames that are answered in their turn.
+    controls: VecDeque<Control>,
     /// Requests that begin before this in the stream had been handed out when the server last answered one.
     answered_to: u64,
     pub(crate) pings: Pings,
@@ -80,28 +83,47 @@ impl Stage {
     }
 }
 
-/// A frame that was handed out and wants an answer.
+/// A request that was handed out and wants an answer.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct InFlight {
-    pub(crate) xid: i32,
+    pub(crate) request: Accepted,
+    xid: i32,
     /// Where its first byte lies in the stream of this connection.
     pub(crate) start: u64,
-    /// Where its last byte lies, and one further.
-    end: u64,
-    /// The request itself, or the last one before it: never falls from one frame to the next.
-    order: RequestId,
+    pub(crate) sent_at: Instant,
+}
+
+impl InFlight {
+    /// Whether a reply with this xid answers it, so much of the stream having been handed out.
+    fn is_answered(&self, xid: i32, handed_out: u64) -> bool {
+        self.xid == xid && self.start + u64::from(self.request.len) <= handed_out
+    }
+}
+
+/// A session-owned frame that takes its turn among the requests.
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
+pub(crate) struct Control {
+    xid: i32,
+    /// Where it lies in the stream of this connection.
+    place: Range<u64>,
+    /// When it was queued.
     pub(crate) sent_at: Instant,
     pub(crate) owner: Owner,
 }
 
-/// Whose frame it is.
+impl Control {
+    /// As for a request.
+    fn is_answered(&self, xid: i32, handed_out: u64) -> bool {
+        self.xid == xid && self.place.end <= handed_out
+    }
+}
+
+/// What a session-owned frame is for.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) enum Owner {
-    Request(Accepted),
-    /// The request has had its outcome; its reply still takes its turn, and what it did is still to be noted.
-    Abandoned(Accepted),
     SetWatches(Box<Batch>),
     CloseSession,
     Sasl,
@@ -109,9 +131,16 @@ pub(crate) enum Owner {
     Unwatch,
 }
 
+/// What a reply answers that isn't the oldest request.
+#[derive(Debug)]
+pub(crate) enum Answered {
+    Request(InFlight),
+    Control(Control),
+}
+
 /// Whether an answer came in its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answered {
+pub(crate) enum Turn {
     Oldest,
     Early,
 }
@@ -181,6 +210,7 @@ impl Connection {
             control: BytesMut::new(),
             slices: Bytes::new(),
             in_flight: VecDeque::new(),
+            controls: VecDeque::new(),
             answered_to: 0,
             pings: Pings::default(),
             connect_sent_at: Instant::ZERO,
@@ -226,16 +256,20 @@ impl Connection {
 
     /// Queues a session-owned request that is answered in its turn.
     pub(crate) fn push_control(&mut self, request: &Request, xid: i32, owner: Owner, now: Instant) {
-        let Range { start, end } = self.push_uncounted(request, xid);
-        let order = self.in_flight.back().map_or(RequestId(0), |frame| frame.order);
-        self.in_flight.push_back(InFlight { xid, start, end, order, sent_at: now, owner });
+        let place = self.push_uncounted(request, xid);
+        self.controls.push_back(Control { xid, place, sent_at: now, owner });
+    }
+
+    /// How many frames wait for an answer in its turn.
+    pub(crate) fn unanswered(&self) -> usize {
+        self.in_flight.len() + self.controls.len()
     }
 
     /// Queues a ping, unless one waits already. Tells whether it may leave: not while nothing but SASL tokens may,
     /// nor behind closeSession.
     pub(crate) fn push_ping(&mut self) -> bool {
         let may_leave = !matches!(self.stage, Stage::Handshake | Stage::Sasl(_)) && !self.close_sent;
-        if may_leave && !self.pings.is_waiting {
+        if may_leave && (!self.pings.is_waiting || planted!(PingsPileUp)) {
             self.push_uncounted(&Request::Ping, ReplyHeader::PING_XID);
             self.pings.is_waiting = true;
         }
@@ -256,7 +290,8 @@ impl Connection {
         if !self.window.is_open() {
             return None;
         }
-        let chunk = if !self.slices.is_empty() {
+        let is_interrupted = planted!(SlicesAreInterrupted) && self.has_control();
+        let chunk = if self.has_slices() && !is_interrupted {
             self.slices.split_to(self.slices.len().min(limits.max_send_len))
         } else if self.control.len() >= limits.max_send_len {
             self.control.split_to(limits.max_send_len).freeze()
@@ -281,7 +316,7 @@ impl Connection {
         now: Instant,
     ) -> Bytes {
         let control = self.control.split();
-        let room = limits.max_in_flight.saturating_sub(self.in_flight.len());
+        let room = limits.max_in_flight.saturating_sub(self.unanswered());
         if !self.stage.is_open() || room == 0 || queue.is_empty() {
             return control.freeze();
         }
@@ -294,17 +329,7 @@ impl Connection {
             self.lacks_create2,
             || xids.next(),
             |request, xid, offset| {
-                let start = base + offset as u64;
-                let end = start + request.len as u64;
-                let order = request.id;
-                in_flight.push_back(InFlight {
-                    xid,
-                    start,
-                    end,
-                    order,
-                    sent_at: now,
-                    owner: Owner::Request(request),
-                });
+                in_flight.push_back(InFlight { request, xid, start: base + offset as u64, sent_at: now });
             },
         );
         if requests.len() > max_len {
@@ -318,42 +343,71 @@ impl Connection {
         chunk.freeze()
     }
 
-    /// Takes out the frame that a reply answers: the oldest, or a later one that a server may refuse ahead of
-    /// its turn. None if the reply fits nothing that was handed out whole.
-    #[inline]
-    pub(crate) fn answered(&mut self, xid: i32, err: ErrorCode) -> Option<(InFlight, Answered)> {
-        let handed_out = self.window.handed_out;
-        let is_it = |frame: &InFlight| frame.xid == xid && frame.end <= handed_out;
-        let (frame, answered) = match self.in_flight.pop_front_if(|oldest| is_it(oldest)) {
-            Some(oldest) => (oldest, Answered::Oldest),
-            None if REFUSED_EARLY.contains(&err) => {
-                let index = self.in_flight.iter().position(is_it)?;
-                (self.in_flight.remove(index)?, Answered::Early)
-            }
-            None => return None,
-        };
-        if matches!(frame.owner, Owner::Request(_) | Owner::Abandoned(_)) {
-            self.answered_to = handed_out;
+    /// The request that a reply answers, where it is the oldest frame of all.
+    #[inline(always)]
+    pub(crate) fn answered_in_turn(&self, xid: i32) -> Option<&InFlight> {
+        if !self.controls.is_empty() && !self.is_request_next() {
+            return None;
         }
-        Some((frame, answered))
+        self.in_flight.front().filter(|oldest| oldest.is_answered(xid, self.window.handed_out))
     }
 
-    /// Whether the server has answered no request since this frame went out: it may be what ended the connection.
-    pub(crate) fn was_fruitless(&self, frame: &InFlight) -> bool {
-        self.answered_to <= frame.start
+    /// Takes it out.
+    #[inline(always)]
+    pub(crate) fn take_oldest(&mut self) -> Option<InFlight> {
+        self.answered_to = self.window.handed_out;
+        self.in_flight.pop_front()
     }
 
-    /// The request's owner entry, if it is in flight and has had no outcome.
-    pub(crate) fn find(&mut self, id: RequestId) -> Option<&mut Owner> {
-        let index = self.in_flight.partition_point(|frame| frame.order < id);
-        let owner = &mut self.in_flight.get_mut(index)?.owner;
-        matches!(owner, Owner::Request(request) if request.id == id).then_some(owner)
+    fn is_request_next(&self) -> bool {
+        let request = self.in_flight.front().map(|frame| frame.start);
+        let control = self.controls.front().map(|frame| frame.place.start);
+        request.is_some_and(|request| control.is_none_or(|control| request < control))
+    }
+
+    /// Takes out what else a reply answers: the oldest session-owned frame, where that comes next, or a later frame
+    /// that a server may refuse ahead of its turn. None if the reply fits nothing that was handed out whole.
+    pub(crate) fn answered(&mut self, xid: i32, err: ErrorCode) -> Option<Answered> {
+        let handed_out = self.window.handed_out;
+        if !self.is_request_next()
+            && let Some(oldest) = self.controls.pop_front_if(|oldest| oldest.is_answered(xid, handed_out))
+        {
+            return Some(Answered::Control(oldest));
+        }
+        if REFUSED_EARLY.contains(&err) { self.refused_early(xid) } else { None }
+    }
+
+    fn refused_early(&mut self, xid: i32) -> Option<Answered> {
+        let handed_out = self.window.handed_out;
+        if let Some(index) = self.in_flight.iter().position(|frame| frame.is_answered(xid, handed_out)) {
+            self.answered_to = handed_out;
+            return Some(Answered::Request(self.in_flight.remove(index)?));
+        }
+        let index = self.controls.iter().position(|frame| frame.is_answered(xid, handed_out))?;
+        Some(Answered::Control(self.controls.remove(index)?))
+    }
+
+    /// Whether the server has answered no request since the one that begins there went out: it may be what ended the
+    /// connection.
+    pub(crate) fn was_fruitless(&self, start: u64) -> bool {
+        self.answered_to <= start
+    }
+
+    /// The request, if it is in flight and has had no outcome.
+    pub(crate) fn find(&mut self, id: RequestId) -> Option<&mut Accepted> {
+        let index = self.in_flight.binary_search_by_key(&id, |frame| frame.request.id).ok()?;
+        self.in_flight.get_mut(index).map(|frame| &mut frame.request).filter(|request| !request.has_ended)
     }
 
     /// Takes out the oldest auth packet, if it was handed out whole.
     pub(crate) fn auth_answered(&mut self) -> Option<AuthSent> {
         let handed_out = self.window.handed_out;
         self.auths.pop_front_if(|sent| sent.end <= handed_out)
+    }
+
+    /// Forgets that there will be an answer to what was given up.
+    pub(crate) fn forget_abandoned(&mut self) {
+        self.in_flight.retain(|frame| !frame.request.has_ended);
     }
 
     /// Nothing is in flight, queued or half received: memory that traffic had needed can go.
@@ -364,6 +418,9 @@ impl Connection {
         }
         if self.in_flight.is_empty() {
             self.in_flight = VecDeque::new();
+        }
+        if self.controls.is_empty() {
+            self.controls = VecDeque::new();
         }
     }
 }
@@ -381,7 +438,7 @@ impl Default for Xids {
 
 impl Xids {
     pub(crate) fn next(&mut self) -> i32 {
-        let xid = self.0;
+        let xid = if planted!(XidsBeginAtZero) { self.0 - 1 } else { self.0 };
         self.0 = if xid >= i32::MAX - 1 { 1 } else { xid + 1 };
         xid
     }

@@ -8,9 +8,12 @@ use alloc::{
 };
 use core::time::Duration;
 
-use zk_proto::{ErrorCode, OpCode, ReplyHeader, Request, ServerAddr, Zxid};
+use zk_proto::{ErrorCode, OpCode, ReplyHeader, ServerAddr, Zxid};
 
-use crate::{DisconnectReason, Failure, Instant, OnLoss, RequestId, Session, requests::Accepted, unwatch};
+use crate::{
+    DisconnectReason, Failure, Instant, OnLoss, RequestId, Session, connection::Turn, requests::Accepted,
+    unwatch,
+};
 
 /// What has been learnt of the servers.
 #[derive(Clone, Debug, Default)]
@@ -21,7 +24,7 @@ pub(crate) struct Dialects {
     /// The last server that was asked has create2.
     pub(crate) has_create2: bool,
     /// A create2 that a server has just refused because it doesn't know it: the first to be queued again.
-    refused: Option<(Accepted, Box<Request>)>,
+    refused: Option<Box<Accepted>>,
 }
 
 /// Operations that a server doesn't know.
@@ -43,8 +46,8 @@ impl Dialects {
         });
     }
 
-    pub(crate) fn take_refused(&mut self) -> Vec<(Accepted, Request)> {
-        self.refused.take().into_iter().map(|(accepted, request)| (accepted, *request)).collect()
+    pub(crate) fn take_refused(&mut self) -> Option<Accepted> {
+        self.refused.take().map(|refused| *refused)
     }
 
     pub(crate) fn lacks(&self, server: &ServerAddr, op: OpCode) -> bool {
@@ -62,15 +65,20 @@ impl Dialects {
 impl Session {
     /// Learns from an answer what the server has. Since 3.4.6 a server answers an operation that it doesn't
     /// know with UNIMPLEMENTED and no zxid, and closes the connection. Tells whether that is the answer.
+    #[inline(always)]
     pub(crate) fn learn(&mut self, op: OpCode, header: &ReplyHeader) -> bool {
         let is_unknown = header.err == ErrorCode::UNIMPLEMENTED && header.zxid == Zxid(-1);
         if is_unknown {
             self.note_unsupported(op);
         } else if unwatch::proves_remove_watches(op) {
-            self.dialects.has_create2 |= op == OpCode::CREATE2;
-            self.connection.iter_mut().for_each(|connection| connection.has_remove_watches = true);
+            self.note_remove_watches(op);
         }
         is_unknown
+    }
+
+    fn note_remove_watches(&mut self, op: OpCode) {
+        self.dialects.has_create2 |= op == OpCode::CREATE2;
+        self.connection.iter_mut().for_each(|connection| connection.has_remove_watches = true);
     }
 
     fn note_unsupported(&mut self, op: OpCode) {
@@ -82,18 +90,21 @@ impl Session {
         self.dialects.has_create2 &= op != OpCode::CREATE2;
     }
 
-    /// The server doesn't know create2: the request goes out as create on the next connection, as this one is
-    /// lost to the refusal. Tells whether that can be: otherwise whatever was submitted before it and
-    /// is in flight fails with the connection, and must not be overtaken.
-    pub(crate) fn fall_back(&mut self, accepted: &mut Accepted, is_oldest: bool) -> bool {
-        let may_fall_back =
-            is_oldest && accepted.op == OpCode::CREATE2 && self.config.on_loss == OnLoss::Resume;
-        let Some(request) = accepted.retained.take().filter(|_| may_fall_back) else { return false };
+    /// Whether create can stand in for a create2 that the server doesn't know. Otherwise whatever was submitted before it
+    /// and is in flight fails with the connection, and must not be overtaken.
+    pub(crate) fn may_fall_back(&self, accepted: &Accepted, turn: Turn) -> bool {
+        turn == Turn::Oldest
+            && accepted.op == OpCode::CREATE2
+            && accepted.retained.is_some()
+            && self.config.on_loss == OnLoss::Resume
+    }
+
+    /// The request goes out as create on the next connection, as this one is lost to the refusal.
+    pub(crate) fn fall_back(&mut self, mut accepted: Accepted) {
         let op = accepted.op;
         accepted.was_sent = true;
-        self.dialects.refused = Some((accepted.clone(), request));
+        self.dialects.refused = Some(Box::new(accepted));
         self.disconnect(DisconnectReason::UnsupportedOperation { op });
-        true
     }
 
     /// Ends the requests in the queue that the server is known not to have; for create2 create stands in.
@@ -106,7 +117,7 @@ impl Session {
         for id in ended {
             if let Some(accepted) = self.queue.remove(id) {
                 let failure = Failure::Unsupported { op: accepted.op };
-                self.fail_queued(accepted, failure);
+                self.fail_queued(&accepted, failure);
             }
         }
     }
@@ -127,7 +138,7 @@ impl Session {
         let is_unsupported = op != OpCode::CREATE2 && self.dialects.lacks(&connection.server, op);
         let removed = if is_unsupported { self.queue.remove(id) } else { None };
         if let Some(accepted) = removed {
-            self.fail_queued(accepted, Failure::Unsupported { op });
+            self.fail_queued(&accepted, Failure::Unsupported { op });
         }
     }
 }

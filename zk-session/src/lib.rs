@@ -82,6 +82,9 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+#[macro_use]
+mod planted;
+
 mod action;
 mod admission;
 mod auth;
@@ -96,6 +99,7 @@ mod ensemble;
 mod error;
 #[cfg(feature = "model")]
 mod model;
+mod outbox;
 mod outcomes;
 mod random;
 mod read_only;
@@ -126,6 +130,9 @@ pub use config::{Config, Expiry, OnLoss, RequestOptions, Retry};
 pub use digest_md5::DigestMd5;
 pub use ensemble::ServerOrder;
 pub use error::{Delivery, DisconnectReason, Failure, RequestError, SubmitError};
+#[cfg(feature = "planted")]
+#[doc(hidden)]
+pub use planted::Planted;
 pub use sasl::{Sasl, SaslError, SaslExchange, SaslMechanism, SaslStep};
 pub use session::{Session, State};
 pub use stats::Stats;
@@ -133,3 +140,8 @@ pub use stats::Stats;
 pub use time::Epoch;
 pub use time::Instant;
 pub use timers::Timer;
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

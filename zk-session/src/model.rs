@@ -15,7 +15,7 @@ impl Session {
             stats,
             state,
             now,
-            actions,
+            outbox,
             timers,
             connection,
             queue,
@@ -39,7 +39,7 @@ impl Session {
         let growth = connection.as_ref().and_then(|connection| connection.growth.as_ref());
         let grown = growth.map(|growth| stats.bytes_received - growth.received);
         (
-            (grown, state, now, actions, timers, connection, queue),
+            (grown, state, now, outbox, timers, connection, queue),
             (watches, identity, identities, xids, closing, ensemble, deadlines),
             (watches_asked_for, search, probe_interval, dialects, epoch, probes),
             (retryable, connections, requests),

@@ -1,6 +1,6 @@
 //! From acceptance to the one outcome: what may be submitted, and how requests end that get no reply.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::vec::Vec;
 
 use zk_proto::{ErrorCode, OpCode, Request, Response, Zxid};
 
@@ -8,114 +8,124 @@ use crate::{
     Delivery, DisconnectReason, Event, Failure, OnLoss, RequestError, RequestId, Retry, Session, State,
     SubmitError,
     action::Reply,
-    admission,
-    connection::{Connection, Owner},
-    requests::{self, Accepted},
+    admission::{self, Admissible},
+    connection::Connection,
+    requests::{self, Accepted, Retained},
 };
 
 impl Session {
     /// Whether anything may be submitted.
+    #[inline]
     pub(crate) fn admit_any(&self) -> Result<(), SubmitError> {
-        match self.state {
-            State::Expired => return Err(SubmitError::Expired),
-            State::AuthFailed => return Err(SubmitError::AuthFailed),
-            State::Closed => return Err(SubmitError::Closed),
-            State::Connecting | State::Associating | State::Connected | State::ConnectedReadOnly => {}
-        }
-        if self.closing { Err(SubmitError::Closed) } else { Ok(()) }
+        if self.closing || self.state.is_terminal() { Err(self.ended()) } else { Ok(()) }
     }
 
-    pub(crate) fn admit(&self, request: &Request) -> Result<(), SubmitError> {
+    fn ended(&self) -> SubmitError {
+        match self.state {
+            State::Expired => SubmitError::Expired,
+            State::AuthFailed => SubmitError::AuthFailed,
+            State::Closed
+            | State::Connecting
+            | State::Associating
+            | State::Connected
+            | State::ConnectedReadOnly => SubmitError::Closed,
+        }
+    }
+
+    /// Whether the request may be submitted, to the session of this epoch.
+    #[inline]
+    pub(crate) fn admit(&self, request: &Request, epoch: Option<u64>) -> Result<Admissible, SubmitError> {
         self.admit_any()?;
-        admission::check(request)?;
+        let admissible = admission::check(request)?;
         let limit = self.config.max_watches;
-        if admission::asks_for_watch(request) && self.watches.len() + self.watches_asked_for >= limit {
+        if admissible.asks_for_watch && self.watches.len() + self.watches_asked_for >= limit {
             return Err(SubmitError::TooManyWatches { limit });
         }
-        Ok(())
-    }
-
-    pub(crate) fn admit_epoch(&self, asked: Option<u64>) -> Result<(), SubmitError> {
-        match asked {
+        match epoch {
             Some(asked) if asked != self.epoch => Err(SubmitError::StaleEpoch { asked, current: self.epoch }),
-            _ => Ok(()),
+            _ => Ok(admissible),
         }
     }
 
     /// Whether the request fits into a frame and into the queue, and what may have to be queued again does.
+    #[inline]
     pub(crate) fn admit_size(&self, frame_len: usize, may_return: bool) -> Result<(), SubmitError> {
         let len = frame_len - requests::LENGTH_PREFIX;
         let limit = self.config.max_request_len.min(MAX_FRAME_LEN);
         if len > limit {
             return Err(SubmitError::TooLarge { len, limit });
         }
-        let mut after = self.retryable;
-        after.count(may_return, frame_len);
+        if planted!(LimitsAreIgnored) {
+            return Ok(());
+        }
         let limit = self.config.max_queued_requests;
-        if self.queue.len() >= limit || after.requests > limit {
+        if self.queue.len() >= limit || may_return && self.retryable.requests >= limit {
             return Err(SubmitError::QueueFull { limit_name: "max_queued_requests", limit });
         }
         let limit = self.config.max_queued_bytes;
-        if self.queue.bytes() + frame_len > limit || after.bytes > limit {
+        if self.queue.bytes() + frame_len > limit || may_return && self.retryable.bytes + frame_len > limit {
             return Err(SubmitError::QueueFull { limit_name: "max_queued_bytes", limit });
         }
         Ok(())
     }
 
+    /// The request, if it has had no outcome.
     pub(crate) fn accepted_mut(&mut self, id: RequestId) -> Option<&mut Accepted> {
-        if let Some(accepted) = self.queue.get_mut(id) {
-            return Some(accepted);
-        }
-        match self.connection.as_mut()?.find(id)? {
-            Owner::Request(accepted) => Some(accepted),
-            Owner::Abandoned(_)
-            | Owner::SetWatches(_)
-            | Owner::CloseSession
-            | Owner::Sasl
-            | Owner::Unwatch => None,
+        match self.queue.get_mut(id) {
+            None => self.connection.as_mut()?.find(id),
+            queued => queued,
         }
     }
 
     /// Ends a request that nothing else has ended; a reply that still comes is swallowed.
     pub(crate) fn give_up(&mut self, id: RequestId, failure: &Failure) {
         if let Some(accepted) = self.queue.remove(id) {
-            self.fail_queued(accepted, failure.clone());
-            return;
+            self.fail_queued(&accepted, failure.clone());
+        } else if let Some(request) = self.connection.as_mut().and_then(|connection| connection.find(id)) {
+            let ended = request.end();
+            self.fail(&ended, failure.clone(), Delivery::MaybeApplied);
+        } else {
+            self.give_up_auth(id, failure);
         }
-        let Some(owner) = self.connection.as_mut().and_then(|connection| connection.find(id)) else {
-            return self.give_up_auth(id, failure);
-        };
-        if let Owner::Request(accepted) = owner.clone() {
-            *owner = Owner::Abandoned(accepted.clone());
-            self.fail(accepted, failure.clone(), Delivery::MaybeApplied);
+        if planted!(LateRepliesAreStrangers) {
+            self.connection.iter_mut().for_each(Connection::forget_abandoned);
         }
     }
 
     /// Puts an accepted request into the queue, and keeps what will be needed of it again.
-    pub(crate) fn enqueue(&mut self, mut accepted: Accepted, request: &mut Request) {
+    #[inline(always)]
+    pub(crate) fn enqueue(&mut self, mut accepted: Accepted, request: &Request, retry: Retry) {
+        let survives = planted!(QueueSurvivesTheLoss);
+        if accepted.asks_for_watch || accepted.may_return || survives || accepted.op == OpCode::REMOVE_WATCHES
+        {
+            accepted.retained = Some(Retained::new(request.clone(), retry));
+            self.enqueue_retained(accepted);
+        } else {
+            self.queue.encode(request, accepted.op, accepted.len as usize);
+            self.queue.push(accepted);
+        }
+    }
+
+    /// The same for one that was kept.
+    fn enqueue_retained(&mut self, mut accepted: Accepted) {
+        let Some(retained) = &mut accepted.retained else { return };
         // On an earlier connection another operation may have stood in for it.
-        accepted.op = request.op_code();
-        if self.is_needed_again(&accepted) {
-            accepted.retained = Some(Box::new(request.clone()));
+        accepted.op = retained.request.op_code();
+        retained.is_covered = accepted.asks_for_watch && self.is_covered(&retained.request);
+        let len = accepted.len as usize;
+        if retained.is_covered {
+            self.queue.encode(&admission::without_watch(&retained.request), accepted.op, len);
+        } else {
+            self.queue.encode(&retained.request, accepted.op, len);
         }
-        accepted.is_covered = accepted.asks_for_watch && self.is_covered(request);
-        if accepted.is_covered {
-            admission::take_watch(request);
-        }
-        self.queue.push(accepted, request);
+        self.queue.push(accepted);
     }
 
     /// Whether the request can be queued again when a connection is lost: by its policy, or because create stands in
     /// for it.
-    pub(crate) fn may_return(&self, request: &Request, retry: Retry) -> bool {
-        retry == Retry::WhenSafe || (request.op_code() == OpCode::CREATE2 && !self.dialects.has_create2)
-    }
-
-    fn is_needed_again(&self, accepted: &Accepted) -> bool {
-        accepted.asks_for_watch
-            || accepted.retry == Retry::WhenSafe
-            || accepted.op == OpCode::REMOVE_WATCHES
-            || (accepted.op == OpCode::CREATE2 && !self.dialects.has_create2)
+    #[inline]
+    pub(crate) fn may_return(&self, op: OpCode, retry: Retry) -> bool {
+        retry == Retry::WhenSafe || (op == OpCode::CREATE2 && !self.dialects.has_create2)
     }
 
     /// Whether a persistent watch of the session's own hears for the one-time watch that is asked for. Before
@@ -129,59 +139,63 @@ impl Session {
     /// may be sent again.
     pub(crate) fn fail_or_requeue(&mut self, mut connection: Connection, reason: &DisconnectReason) {
         let reached = connection.window.reached();
-        let mut again = self.dialects.take_refused();
-        for frame in core::mem::take(&mut connection.in_flight) {
-            let is_fruitless = connection.was_fruitless(&frame);
-            if let Owner::Request(mut accepted) = frame.owner {
-                let is_reached = frame.start < reached;
-                let delivery = Delivery::of(accepted.was_sent || is_reached);
-                if !is_fruitless {
-                    accepted.fruitless = 0;
-                } else if is_reached && !reason.is_own_choice() {
-                    accepted.fruitless += 1;
-                }
-                self.fail_or_keep(accepted, delivery, &mut again);
+        let mut again: Vec<_> = self.dialects.take_refused().into_iter().collect();
+        if planted!(LossReversesOrder) {
+            connection.in_flight.make_contiguous().reverse();
+        }
+        for mut frame in core::mem::take(&mut connection.in_flight) {
+            if frame.request.has_ended {
+                continue;
             }
+            let is_reached = frame.start < reached;
+            if let Some(retained) = &mut frame.request.retained {
+                if !connection.was_fruitless(frame.start) {
+                    retained.fruitless = 0;
+                } else if is_reached && !reason.is_own_choice() {
+                    retained.fruitless += 1;
+                }
+            }
+            let delivery = Delivery::of(frame.request.was_sent || is_reached);
+            self.fail_or_keep(frame.request, delivery, &mut again);
         }
         for accepted in self.queue.take_all() {
+            if planted!(OutcomesAreDropped) {
+                continue;
+            }
             let delivery = Delivery::of(accepted.was_sent);
             self.fail_or_keep(accepted, delivery, &mut again);
         }
-        for (accepted, mut request) in again {
-            self.enqueue(accepted, &mut request);
+        if planted!(RetriesChangeOrder) {
+            again.reverse();
         }
+        again.into_iter().for_each(|accepted| self.enqueue_retained(accepted));
     }
 
-    fn fail_or_keep(
-        &mut self,
-        mut accepted: Accepted,
-        delivery: Delivery,
-        again: &mut Vec<(Accepted, Request)>,
-    ) {
-        let is_safe = delivery == Delivery::NotSent || admission::only_reads(accepted.op);
-        let may_retry = accepted.retry == Retry::WhenSafe
-            && accepted.fruitless < MAX_FRUITLESS
-            && self.config.on_loss == OnLoss::Resume;
-        match accepted.retained.take().filter(|_| is_safe && may_retry) {
-            Some(request) => {
-                accepted.was_sent |= delivery == Delivery::MaybeApplied;
-                again.push((accepted, *request));
-            }
-            None => self.fail(accepted, Failure::ConnectionLoss, delivery),
+    fn fail_or_keep(&mut self, mut accepted: Accepted, delivery: Delivery, again: &mut Vec<Accepted>) {
+        let only_reads = admission::only_reads(accepted.op) || planted!(WritesAreRepeated);
+        let is_safe = delivery == Delivery::NotSent || only_reads;
+        let survives = planted!(QueueSurvivesTheLoss) && delivery == Delivery::NotSent;
+        let may_retry = accepted.retained.as_ref().is_some_and(|retained| {
+            (retained.retry == Retry::WhenSafe || survives) && retained.fruitless < MAX_FRUITLESS
+        });
+        if is_safe && may_retry && self.config.on_loss == OnLoss::Resume {
+            accepted.was_sent |= delivery == Delivery::MaybeApplied;
+            again.push(accepted);
+        } else {
+            self.fail(&accepted, Failure::ConnectionLoss, delivery);
         }
     }
 
     /// Ends a request that isn't on the current connection.
-    pub(crate) fn fail_queued(&mut self, accepted: Accepted, failure: Failure) {
-        let delivery = Delivery::of(accepted.was_sent);
-        self.fail(accepted, failure, delivery);
+    pub(crate) fn fail_queued(&mut self, accepted: &Accepted, failure: Failure) {
+        self.fail(accepted, failure, Delivery::of(accepted.was_sent));
     }
 
-    pub(crate) fn fail(&mut self, accepted: Accepted, failure: Failure, delivery: Delivery) {
+    pub(crate) fn fail(&mut self, accepted: &Accepted, failure: Failure, delivery: Delivery) {
         // What an earlier connection took counts, whatever became of it on this one.
         let was_sent = accepted.was_sent || delivery == Delivery::MaybeApplied;
         let error = self.failure(failure, Delivery::of(was_sent));
-        self.outcome(&accepted, Zxid(0), Err(error));
+        self.outcome(accepted, Zxid(0), Err(error));
     }
 
     /// Counts an outcome that is no answer.
@@ -193,6 +207,7 @@ impl Session {
     /// Counts an outcome that is a server's refusal.
     pub(crate) fn refusal(&mut self, code: ErrorCode) -> RequestError {
         self.stats.refused += 1;
+        let code = if planted!(CodesAreChanged) { ErrorCode::SYSTEM_ERROR } else { code };
         RequestError::Refused { code, results: Vec::new() }
     }
 
@@ -218,9 +233,12 @@ impl Session {
     }
 
     /// Tells an outcome, and counts it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn tell(&mut self, request: RequestId, zxid: Zxid, result: Result<Response, RequestError>) {
         self.stats.ended += 1;
+        if planted!(TwoOutcomes) {
+            self.emit(Event::Reply(Reply { request, zxid, result: result.clone() }));
+        }
         self.emit(Event::Reply(Reply { request, zxid, result }));
     }
 
@@ -233,7 +251,9 @@ impl Session {
 }
 
 impl Delivery {
-    pub(crate) const fn of(was_sent: bool) -> Self {
+    pub(crate) fn of(was_sent: bool) -> Self {
+        let was_sent = if planted!(NotSentIsGuessed) { false } else { was_sent };
+        let was_sent = was_sent || planted!(MaybeAppliedIsGuessed);
         if was_sent { Self::MaybeApplied } else { Self::NotSent }
     }
 }

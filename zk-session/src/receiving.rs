@@ -9,13 +9,14 @@ use zk_proto::{
 };
 
 use crate::{
-    ConnectionId, Delivery, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, RequestError,
-    Session, State, Timer, WatchEndReason,
+    ConnectionId, Delivery, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, Instant,
+    RequestError, Session, State, Timer, WatchEndReason,
     action::WatchEvent,
     admission,
-    connection::{Answered, Growth, Owner},
+    connection::{Answered, Connection, Control, Growth, InFlight, Owner, Turn},
+    outbox::Unread,
     rearm::Batch,
-    requests::Accepted,
+    requests::{Accepted, Retained},
     transitions::Accepting,
     watches::{Fired, is_known},
 };
@@ -28,7 +29,8 @@ impl Session {
         let current = connection.id;
         connection.excused = false;
         connection.decoder.push(bytes);
-        if self.state.is_connected() {
+        let is_silence = planted!(GrowingFramesAreSilence) && connection.growth.is_some();
+        if self.state.is_connected() && !is_silence {
             self.timers.set(Timer::Read, self.now + self.read_timeout());
         }
         let mut came_whole = false;
@@ -41,9 +43,10 @@ impl Session {
                 self.on_frames(current, frames);
             } else {
                 match connection.decoder.next() {
-                    Ok(Some(Frame::Whole(payload))) => self.on_payload(Reader::new(&payload)),
+                    Ok(Some(Frame::Whole(payload))) => self.on_lone_payload(&payload),
                     Ok(Some(Frame::Oversize { header, len })) => self.on_oversize(&header, len),
                     Ok(None) => break,
+                    Err(_) if planted!(BadLengthsArePassedOver) => break,
                     Err(error) => return self.disconnect(DisconnectReason::BadFrame(error)),
                 }
             }
@@ -52,13 +55,21 @@ impl Session {
         self.watch_growth(came_whole);
     }
 
+    fn on_lone_payload(&mut self, payload: &Bytes) {
+        self.on_payload(Reader::new(payload), None);
+    }
+
     fn on_frames(&mut self, current: ConnectionId, mut frames: Frames) {
-        while let Some(reader) = frames.next() {
-            self.on_payload(reader);
+        self.read_replies();
+        loop {
+            let place = frames.place();
+            let Some(reader) = frames.next() else { break };
+            self.on_payload(reader, Some(place));
             if !self.is_current(current) {
-                return;
+                break;
             }
         }
+        self.outbox.keep(frames);
     }
 
     /// A frame under way must keep growing: from when it began, or the last one ended.
@@ -75,19 +86,21 @@ impl Session {
         }
     }
 
-    fn on_payload(&mut self, mut reader: Reader<'_>) {
+    #[inline(always)]
+    fn on_payload(&mut self, mut reader: Reader<'_>, place: Option<usize>) {
         if self.state == State::Associating {
-            return self.on_connect_response(&mut reader);
+            return self.on_connect_response(reader);
         }
         let header = match ReplyHeader::decode(&mut reader) {
             Ok(header) => header,
+            Err(_) if planted!(ShortFramesArePassedOver) => return,
             Err(error) => return self.disconnect(DisconnectReason::MalformedFrame(error)),
         };
         match header.xid {
-            ReplyHeader::EVENT_XID => self.on_notification(header.zxid, &mut reader),
+            ReplyHeader::EVENT_XID => self.on_notification(header.zxid, reader),
             ReplyHeader::PING_XID => self.on_pong(),
             ReplyHeader::AUTH_XID => self.on_auth_reply(header.err),
-            _ => self.on_answer(header, &mut reader),
+            _ => self.on_answer(header, reader, place),
         }
     }
 
@@ -100,24 +113,25 @@ impl Session {
         if !self.state.is_connected() {
             return self.disconnect(self.oversize(len));
         }
+        if planted!(OversizeRepliesAnswerNobody) {
+            return;
+        }
         let header = ReplyHeader::decode(&mut Reader::new(header));
-        let answered = header.ok().and_then(|header| Some((self.take_answered(header)?, header)));
-        let no_body = Bytes::new();
-        let body = &mut Reader::new(&no_body);
-        match answered {
-            Some(((Owner::Request(accepted), _), header)) if header.err == ErrorCode::OK => {
-                let error = self.unusable(Failure::ReplyTooLarge { len, limit: self.config.max_frame_len });
-                self.outcome(&accepted, header.zxid, Err(error));
-            }
+        let Ok(header) = header else { return self.disconnect(self.oversize(len)) };
+        let (request, turn) = match self.take_oldest(header) {
+            Some(request) => (request, Turn::Oldest),
+            None => match self.take_other(header) {
+                Some(Answered::Request(frame)) => (frame.request, Turn::Early),
+                Some(Answered::Control(control)) if matches!(control.owner, Owner::Unwatch) => return,
+                Some(Answered::Control(_)) | None => return self.disconnect(self.oversize(len)),
+            },
+        };
+        if header.err == ErrorCode::OK && !request.has_ended {
+            let error = self.unusable(Failure::ReplyTooLarge { len, limit: self.config.max_frame_len });
+            self.outcome(&request, header.zxid, Err(error));
+        } else {
             // A refusal needs no body, and what was given up none either.
-            Some(((Owner::Request(mut accepted), answered), header)) => {
-                self.on_reply(answered, &mut accepted, header, body);
-            }
-            Some(((Owner::Abandoned(given_up), _), header)) => self.on_abandoned(given_up, header, body),
-            Some(((Owner::Unwatch, _), _)) => {}
-            Some(((Owner::SetWatches(_) | Owner::Sasl | Owner::CloseSession, _), _)) | None => {
-                self.disconnect(self.oversize(len));
-            }
+            self.on_reply(request, turn, header, &mut Reader::new(&Bytes::new()));
         }
     }
 
@@ -137,56 +151,113 @@ impl Session {
         self.heard_of(sent_at, false);
     }
 
-    /// Matches a reply to the frame that it answers; notes its zxid, and that the server has heard of us.
+    /// Matches a reply to the oldest request; notes its zxid, and that the server has heard of us.
     #[inline]
-    fn take_answered(&mut self, header: ReplyHeader) -> Option<(Owner, Answered)> {
-        let (frame, answered) = self.connection.as_mut()?.answered(header.xid, header.err)?;
-        if !matches!(frame.owner, Owner::Sasl) {
-            self.identity.last_zxid = self.identity.last_zxid.max(header.zxid);
-        }
-        self.heard_of(frame.sent_at, false);
-        Some((frame.owner, answered))
+    fn take_oldest(&mut self, header: ReplyHeader) -> Option<Accepted> {
+        let connection = self.connection.as_mut()?;
+        connection.answered_in_turn(header.xid)?;
+        let frame = connection.take_oldest()?;
+        self.note_answer(frame.sent_at, header.zxid);
+        Some(frame.request)
     }
 
-    fn on_answer(&mut self, header: ReplyHeader, reader: &mut Reader<'_>) {
-        match self.take_answered(header) {
-            Some((Owner::Request(mut accepted), answered)) => {
-                self.on_reply(answered, &mut accepted, header, reader);
+    /// The same for what isn't the oldest request.
+    fn take_other(&mut self, header: ReplyHeader) -> Option<Answered> {
+        let answered = self.connection.as_mut()?.answered(header.xid, header.err)?;
+        match &answered {
+            Answered::Request(frame) => self.note_answer(frame.sent_at, header.zxid),
+            Answered::Control(Control { sent_at, owner: Owner::Sasl, .. }) => self.heard_of(*sent_at, false),
+            Answered::Control(control) => self.note_answer(control.sent_at, header.zxid),
+        }
+        Some(answered)
+    }
+
+    #[inline]
+    fn note_answer(&mut self, sent_at: Instant, zxid: Zxid) {
+        let highest = self.identity.last_zxid.max(zxid);
+        self.identity.last_zxid = if planted!(ZxidsFall) { zxid } else { highest };
+        self.heard_of(sent_at, false);
+    }
+
+    #[inline(always)]
+    fn on_answer(&mut self, header: ReplyHeader, reader: Reader<'_>, place: Option<usize>) {
+        let oldest = self.connection.as_ref().and_then(|connection| connection.answered_in_turn(header.xid));
+        match (oldest, place) {
+            (Some(InFlight { request, sent_at, .. }), Some(place)) if request.is_plain() => {
+                let unread = Unread { request: request.id, zxid: header.zxid, op: request.op, place };
+                let (sent_at, deadline) = (*sent_at, request.deadline);
+                self.connection.as_mut().and_then(Connection::take_oldest);
+                self.note_answer(sent_at, header.zxid);
+                self.on_plain_reply(unread, deadline, &header);
             }
-            Some((Owner::Unwatch, _)) => {}
-            Some((Owner::Abandoned(given_up), _)) => self.on_abandoned(given_up, header, reader),
-            Some((Owner::SetWatches(batch), _)) => self.on_watches_set(&batch, header.err),
-            Some((Owner::CloseSession, _)) => {
-                let confirmed = matches!(header.err, ErrorCode::OK | ErrorCode::SESSION_EXPIRED);
-                self.end(State::Closed, &Failure::Closed, Event::Closed { confirmed });
-            }
-            Some((Owner::Sasl, _)) => self.on_sasl_reply(header.err, reader),
+            _ => self.on_other_answer(header, reader),
+        }
+    }
+
+    #[inline(always)]
+    fn on_plain_reply(&mut self, unread: Unread, deadline: Option<Instant>, header: &ReplyHeader) {
+        self.learn(unread.op, header);
+        if let Some(deadline) = deadline {
+            self.remove_deadline(deadline, unread.request);
+        }
+        if header.err == ErrorCode::OK {
+            self.stats.ended += 1;
+            self.outbox.push_unread(unread);
+        } else {
+            let error = self.refusal(header.err);
+            self.tell(unread.request, header.zxid, Err(error));
+        }
+    }
+
+    fn on_other_answer(&mut self, header: ReplyHeader, mut reader: Reader<'_>) {
+        let reader = &mut reader;
+        if let Some(request) = self.take_oldest(header) {
+            return self.on_reply(request, Turn::Oldest, header, reader);
+        }
+        match self.take_other(header) {
+            Some(Answered::Request(frame)) => self.on_reply(frame.request, Turn::Early, header, reader),
+            Some(Answered::Control(control)) => self.on_control_answer(control.owner, header.err, reader),
+            None if planted!(MisfitsArePassedOver) => {}
             None => self.disconnect(DisconnectReason::UnexpectedReply { xid: header.xid }),
         }
     }
 
-    fn on_reply(
-        &mut self,
-        answered: Answered,
-        accepted: &mut Accepted,
-        header: ReplyHeader,
-        reader: &mut Reader<'_>,
-    ) {
-        if self.learn(accepted.op, &header) && self.fall_back(accepted, answered == Answered::Oldest) {
-            return;
+    fn on_control_answer(&mut self, owner: Owner, err: ErrorCode, reader: &mut Reader<'_>) {
+        match owner {
+            Owner::Unwatch => {}
+            Owner::SetWatches(batch) => self.on_watches_set(&batch, err),
+            Owner::CloseSession => {
+                let confirmed = matches!(err, ErrorCode::OK | ErrorCode::SESSION_EXPIRED);
+                self.end(State::Closed, &Failure::Closed, Event::Closed { confirmed });
+            }
+            Owner::Sasl => self.on_sasl_reply(err, reader),
         }
-        self.settle(accepted);
-        let result = self.result_of(accepted, header, reader);
+    }
+
+    fn on_reply(&mut self, accepted: Accepted, turn: Turn, header: ReplyHeader, reader: &mut Reader<'_>) {
+        if accepted.has_ended {
+            return self.on_abandoned(accepted, header, reader);
+        }
+        if self.learn(accepted.op, &header) && self.may_fall_back(&accepted, turn) {
+            return self.fall_back(accepted);
+        }
+        self.settle(&accepted);
+        let result = self.result_of(&accepted, header, reader);
         let is_answer = !matches!(result, Err(RequestError::Failed { .. }));
         self.tell(accepted.id, header.zxid, result);
-        if let Some(request) = accepted.retained.take().filter(|_| is_answer) {
-            self.note_watches(accepted, &request, header);
+        if is_answer {
+            self.note_watches(&accepted, header);
+        }
+        if planted!(ExpiredRepliesAreVerdicts) && header.err == ErrorCode::SESSION_EXPIRED {
+            self.expire(ExpiredBy::Server, ExpiredReason::Refused);
         }
     }
 
     /// What an answer says of watches: one is armed, or some are removed.
-    fn note_watches(&mut self, accepted: &Accepted, request: &Request, header: ReplyHeader) {
-        let (owner, asks_for_watch, on_wire) = (accepted.id, accepted.asks_for_watch, !accepted.is_covered);
+    fn note_watches(&mut self, accepted: &Accepted, header: ReplyHeader) {
+        let Some(retained) = &accepted.retained else { return };
+        let Retained { request, is_covered, .. } = &**retained;
+        let (owner, asks_for_watch, on_wire) = (accepted.id, accepted.asks_for_watch, !is_covered);
         let ReplyHeader { zxid, err, .. } = header;
         if let Request::RemoveWatches(remove) = request {
             if matches!(err, ErrorCode::OK | ErrorCode::NO_WATCHER) {
@@ -201,26 +272,27 @@ impl Session {
         }
     }
 
-    #[inline]
     fn result_of(
         &mut self,
         accepted: &Accepted,
         header: ReplyHeader,
         reader: &mut Reader<'_>,
     ) -> Result<Response, RequestError> {
+        if planted!(RefusalsAreOk) && header.err != ErrorCode::OK {
+            return Ok(Response::Empty);
+        }
         if header.err != ErrorCode::OK {
             return Err(self.refusal(header.err));
         }
-        let decoded = Response::decode(accepted.op, reader);
-        let mut result =
-            decoded.map_err(|error| self.unusable(Failure::MalformedReply { zxid: header.zxid, error }));
-        if let Ok(response) = &mut result {
-            self.chroot.undo(response);
-            if let Response::Multi(multi) | Response::MultiRead(multi) = response {
-                self.check_results(accepted, multi)?;
-            }
+        let mut response = match Response::decode(accepted.op, reader) {
+            Ok(response) => response,
+            Err(error) => return Err(self.unusable(Failure::MalformedReply { zxid: header.zxid, error })),
+        };
+        self.chroot.undo(&mut response);
+        if let Response::Multi(multi) | Response::MultiRead(multi) = &mut response {
+            self.check_results(accepted, multi)?;
         }
-        result
+        Ok(response)
     }
 
     fn check_results(&mut self, accepted: &Accepted, multi: &mut MultiResponse) -> Result<(), RequestError> {
@@ -228,7 +300,7 @@ impl Session {
         if results != ops {
             return Err(self.unusable(Failure::WrongResultCount { results, ops }));
         }
-        match multi.first_error().filter(|_| accepted.op == OpCode::MULTI) {
+        match multi.first_error().filter(|_| accepted.op == OpCode::MULTI && !planted!(RefusedMultisAreOk)) {
             None => Ok(()),
             Some(code) => {
                 self.stats.refused += 1;
@@ -242,9 +314,7 @@ impl Session {
     fn on_abandoned(&mut self, mut given_up: Accepted, header: ReplyHeader, reader: &mut Reader<'_>) {
         self.learn(given_up.op, &header);
         given_up.asks_for_watch = false;
-        if let Some(request) = given_up.retained.take() {
-            self.note_watches(&given_up, &request, header);
-        }
+        self.note_watches(&given_up, header);
         if !given_up.creates_ephemeral || header.err != ErrorCode::OK {
             return;
         }
@@ -259,19 +329,23 @@ impl Session {
     }
 
     /// The server has answered, but nobody can tell what.
-    fn unusable(&mut self, failure: Failure) -> RequestError {
+    pub(crate) fn unusable(&mut self, failure: Failure) -> RequestError {
         self.failure(failure, Delivery::MaybeApplied)
     }
 }
 
 /// Watches.
 impl Session {
-    fn on_notification(&mut self, zxid: Zxid, reader: &mut Reader<'_>) {
-        let event = match WatcherEvent::decode(reader) {
+    fn on_notification(&mut self, zxid: Zxid, mut reader: Reader<'_>) {
+        let event = match WatcherEvent::decode(&mut reader) {
             Ok(event) => event,
             Err(error) => return self.disconnect(DisconnectReason::MalformedFrame(error)),
         };
         self.stats.notifications += 1;
+        if planted!(EventsRaiseZxid) {
+            self.identity.last_zxid = self.identity.last_zxid.max(zxid);
+        }
+        assert!(is_known(event.event_type) || !planted!(UnknownEventsPanic));
         let fired = self.watches.fire(event.event_type, &event.path);
         if !is_known(event.event_type) {
             // The server may have dropped its one-time watches for it.
@@ -279,6 +353,9 @@ impl Session {
         }
         if fired.is_empty() {
             self.stats.unwanted_notifications += 1;
+            if planted!(GhostsEndConnections) {
+                return self.disconnect(DisconnectReason::UnexpectedReply { xid: ReplyHeader::EVENT_XID });
+            }
         }
         for fired in fired {
             if fired.early {
@@ -330,8 +407,8 @@ impl Session {
 
 /// The handshake.
 impl Session {
-    fn on_connect_response(&mut self, reader: &mut Reader<'_>) {
-        let response = match ConnectResponse::decode(reader) {
+    fn on_connect_response(&mut self, mut reader: Reader<'_>) {
+        let response = match ConnectResponse::decode(&mut reader) {
             Ok(response) => response,
             Err(error) => return self.disconnect(DisconnectReason::BadConnectResponse(error)),
         };
@@ -339,17 +416,21 @@ impl Session {
         let Some(millis) = u64::try_from(response.time_out).ok().filter(|&millis| millis > 0) else {
             return match asked_for {
                 Some(_) => self.expire(ExpiredBy::Server, ExpiredReason::Refused),
+                None if planted!(RefusedBirthsExpire) => {
+                    self.expire(ExpiredBy::Server, ExpiredReason::Refused)
+                }
                 None => self.disconnect(DisconnectReason::SessionRefused),
             };
         };
-        if asked_for.is_some_and(|session_id| session_id != response.session_id) {
+        let is_another = asked_for.is_some_and(|session_id| session_id != response.session_id);
+        if is_another && !planted!(AnotherIdentityIsTaken) {
             return self.expire(ExpiredBy::Server, ExpiredReason::Replaced);
         }
         if response.session_id == SessionId(0) {
             return self.disconnect(DisconnectReason::SessionRefused);
         }
         let read_only = response.read_only == Some(true);
-        if read_only && !self.config.read_only {
+        if read_only && !self.config.read_only && !planted!(ReadOnlyIsTakenUnasked) {
             return self.disconnect(DisconnectReason::ReadOnlyServer);
         }
         self.connected(Accepting {

@@ -1,21 +1,24 @@
 //! The session: its inputs, commands, outputs and views.
 
-use alloc::{boxed::Box, collections::VecDeque};
-use core::{fmt, time::Duration};
+use alloc::{boxed::Box, collections::VecDeque, sync::Arc};
+use core::{borrow::Borrow, fmt, time::Duration};
 
 use zk_proto::{ConnectString, Request, SessionId, Zxid};
 
 use crate::{
     Action, Config, ConnectionId, Credentials, DisconnectReason, Event, Failure, Instant, RequestId,
-    RequestOptions, Stats, SubmitError, Timer, admission,
+    RequestOptions, Stats, SubmitError, Timer,
+    admission::Admissible,
     auth::Identities,
     chroot::Chroot,
     clock::LATE_PART,
-    connection::{Connection, Owner, Xids},
+    connection::{Connection, Xids},
     dialects::Dialects,
     ensemble::Ensemble,
+    outbox::Outbox,
     read_only::Search,
     requests::{self, Accepted, Queue, Retryable},
+    stats::Counters,
     timers::Timers,
     watches::Watches,
 };
@@ -124,11 +127,11 @@ impl State {
 /// | sends more bytes than a record has | ignores them |
 #[derive(Clone)]
 pub struct Session {
-    pub(crate) config: Config,
+    pub(crate) config: Arc<Config>,
     pub(crate) chroot: Chroot,
     pub(crate) state: State,
     pub(crate) now: Instant,
-    pub(crate) actions: VecDeque<Action>,
+    pub(crate) outbox: Outbox,
     pub(crate) timers: Timers,
     pub(crate) connection: Option<Connection>,
     pub(crate) queue: Queue,
@@ -137,13 +140,13 @@ pub struct Session {
     pub(crate) identities: Identities,
     pub(crate) xids: Xids,
     pub(crate) closing: bool,
-    pub(crate) stats: Stats,
+    pub(crate) stats: Counters,
     pub(crate) ensemble: Ensemble,
     /// In order. Requests mostly have later deadlines than those before them, and end before them.
     pub(crate) deadlines: VecDeque<(Instant, RequestId)>,
     /// Accepted requests that ask for a watch and have no outcome yet.
     pub(crate) watches_asked_for: usize,
-    pub(crate) search: Option<Search>,
+    pub(crate) search: Option<Box<Search>>,
     /// The time between two probes; zero before the first one.
     pub(crate) probe_interval: Duration,
     pub(crate) dialects: Dialects,
@@ -175,14 +178,22 @@ impl Session {
     /// A session that begins to connect at once. Without a server, which a connect string that was parsed
     /// always has, it is closed from the beginning; with an identity that is too long to be sent, it is
     /// [`State::AuthFailed`] from the beginning.
-    pub fn new(config: Config, now: Instant) -> Self {
+    pub fn new(config: impl Into<Arc<Config>>, now: Instant) -> Self {
+        let config = config.into();
+        let seed = config.seed;
+        Self::with_seed(config, seed, now)
+    }
+
+    /// The same with another seed than the configuration's: for many sessions that share one configuration.
+    pub fn with_seed(config: impl Into<Arc<Config>>, seed: u64, now: Instant) -> Self {
+        let config = config.into();
         let has_servers = !config.connect_string.servers.is_empty();
         let resume = config.resume.clone().filter(|credentials| credentials.session_id != SessionId(0));
         let mut session = Self {
             chroot: Chroot::new(config.connect_string.chroot.as_deref()),
             state: State::Connecting,
             now,
-            actions: VecDeque::new(),
+            outbox: Outbox::default(),
             timers: Timers::default(),
             connection: None,
             queue: Queue::default(),
@@ -196,13 +207,8 @@ impl Session {
             identities: Identities::new(&config.auth),
             xids: Xids::default(),
             closing: false,
-            stats: Stats::default(),
-            ensemble: Ensemble::new(
-                config.connect_string.servers.clone(),
-                config.server_order.clone(),
-                config.seed,
-                config.backoff,
-            ),
+            stats: Counters::default(),
+            ensemble: Ensemble::new(config.connect_string.servers.clone(), &config.server_order, seed),
             deadlines: VecDeque::new(),
             watches_asked_for: 0,
             search: None,
@@ -279,7 +285,8 @@ impl Session {
     /// harmless; before a late one, unread input is best fed.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.at(now);
-        let Some(due) = self.poll_timeout().filter(|&due| due <= self.now) else { return };
+        let is_due = |due: &Instant| *due <= self.now || planted!(EarlyTicksPing);
+        let Some(due) = self.poll_timeout().filter(is_due) else { return };
         let late = self.now - due;
         if late >= self.identity.timeout / LATE_PART {
             self.be_late(late);
@@ -292,45 +299,72 @@ impl Session {
 /// Commands.
 impl Session {
     /// Accepts a request: its one outcome comes as [`Event::Reply`] under the id that is returned. Paths are
-    /// client paths.
+    /// client paths. A request that is lent stays with the caller, who can submit it again where it was refused.
     ///
     /// # Errors
     /// If a limit of `Config` is reached, the request can't be sent as it is, or the session has ended or is
     /// being closed. Nothing has changed then.
     pub fn submit(
         &mut self,
-        mut request: Request,
+        request: impl Borrow<Request>,
+        options: RequestOptions,
+        now: Instant,
+    ) -> Result<RequestId, SubmitError> {
+        self.submit_lent(request.borrow(), options, now)
+    }
+
+    fn submit_lent(
+        &mut self,
+        request: &Request,
         options: RequestOptions,
         now: Instant,
     ) -> Result<RequestId, SubmitError> {
         self.begin_input(now);
-        self.admit(&request)?;
-        self.admit_epoch(options.epoch)?;
-        self.chroot.apply_checked(&mut request);
-        let len = requests::frame_len(&request);
-        let may_return = self.may_return(&request, options.retry);
+        let admissible = self.admit(request, options.epoch)?;
+        if self.chroot.is_root() {
+            self.accept_request(request, admissible, options)
+        } else {
+            self.accept_rooted(request, admissible, options)
+        }
+    }
+
+    fn accept_rooted(
+        &mut self,
+        request: &Request,
+        admissible: Admissible,
+        options: RequestOptions,
+    ) -> Result<RequestId, SubmitError> {
+        self.accept_request(&self.chroot.rooted(request), admissible, options)
+    }
+
+    #[inline(always)]
+    fn accept_request(
+        &mut self,
+        request: &Request,
+        admissible: Admissible,
+        options: RequestOptions,
+    ) -> Result<RequestId, SubmitError> {
+        let Admissible { op, asks_for_watch, creates_ephemeral, ops } = admissible;
+        let len = requests::frame_len(request);
+        let may_return = self.may_return(op, options.retry);
         self.admit_size(len, may_return)?;
         let id = self.accept();
-        let asks_for_watch = admission::asks_for_watch(&request);
         self.watches_asked_for += usize::from(asks_for_watch);
         self.retryable.count(may_return, len);
         let accepted = Accepted {
             id,
-            op: request.op_code(),
             deadline: options.deadline,
-            retry: options.retry,
-            asks_for_watch,
-            ops: admission::ops(&request),
+            op,
             len: len as u32, // of 31 bits, and the prefix
+            ops,
             may_return,
             was_sent: false,
-            fruitless: 0,
-            is_covered: false,
-            creates_ephemeral: admission::creates_ephemeral(&request),
+            creates_ephemeral,
+            asks_for_watch,
+            has_ended: false,
             retained: None,
         };
-        let op = accepted.op;
-        self.enqueue(accepted, &mut request);
+        self.enqueue(accepted, request, options.retry);
         self.fail_if_unsupported(id, op);
         if let Some(deadline) = options.deadline {
             self.insert_deadline(deadline, id);
@@ -378,8 +412,9 @@ impl Session {
             return Err(SubmitError::InvalidArgument { what: "connect_string: it has no server" });
         }
         connect_string.chroot = chroot;
-        self.config.connect_string = connect_string;
-        if self.ensemble.update(self.config.connect_string.servers.clone()) {
+        Arc::make_mut(&mut self.config).connect_string = connect_string;
+        let servers = self.config.connect_string.servers.clone();
+        if self.ensemble.update(servers, &self.config.server_order) {
             self.disconnect(DisconnectReason::Rebalanced);
         }
         Ok(())
@@ -392,7 +427,9 @@ impl Session {
         self.at(now);
         if !self.closing && !self.state.is_terminal() {
             self.closing = true;
-            self.timers.set(Timer::Close, self.now + self.config.close_timeout);
+            if !planted!(CloseIsUnbounded) {
+                self.timers.set(Timer::Close, self.now + self.config.close_timeout);
+            }
             if self.state == State::Connecting && self.identity.session.is_none() {
                 self.end(State::Closed, &Failure::Closed, Event::Closed { confirmed: false });
             }
@@ -403,19 +440,6 @@ impl Session {
 
 /// Outputs.
 impl Session {
-    /// What has to be done next, each thing once and in order; none if there is nothing more for now.
-    pub fn poll_action(&mut self) -> Option<Action> {
-        loop {
-            if let Some(action) = self.actions.pop_front() {
-                return Some(action);
-            }
-            self.prime();
-            if self.actions.is_empty() {
-                return self.next_send();
-            }
-        }
-    }
-
     /// When [`handle_timeout`](Self::handle_timeout) is due; none if nothing is scheduled, and at
     /// [`Instant::MAX`], where time stands still.
     pub fn poll_timeout(&self) -> Option<Instant> {
@@ -474,13 +498,40 @@ impl Session {
         let in_flight = self.connection.iter().flat_map(|connection| &connection.in_flight);
         let auths = self.connection.as_ref().map(|connection| &connection.auths);
         let auths_in_flight = auths.map_or(0, |auths| self.identities.waiting_for(auths));
+        let Counters {
+            bytes_received,
+            bytes_sent,
+            attempts,
+            connections,
+            accepted,
+            ended,
+            refused,
+            failed,
+            pings,
+            pongs,
+            last_ping_round_trip,
+            notifications,
+            unwanted_notifications,
+        } = self.stats;
         Stats {
-            queued: self.queue.len() + self.identities.waiting() - auths_in_flight,
+            bytes_received,
+            bytes_sent,
+            attempts,
+            connections,
+            accepted,
+            ended,
+            refused,
+            failed,
+            pings,
+            pongs,
+            last_ping_round_trip,
+            notifications,
+            unwanted_notifications,
+            queued: self.queue.len() + self.identities.waiting() - auths_in_flight
+                + usize::from(planted!(MiscountsTheQueue) && self.queue.len() > 3),
             queued_bytes: self.queue.bytes(),
-            in_flight: in_flight.filter(|frame| matches!(frame.owner, Owner::Request(_))).count()
-                + auths_in_flight,
+            in_flight: in_flight.filter(|frame| !frame.request.has_ended).count() + auths_in_flight,
             watches: self.watches.len(),
-            ..self.stats
         }
     }
 }

@@ -3,13 +3,13 @@
 use alloc::boxed::Box;
 use core::time::Duration;
 
-use zk_proto::{OpCode, SessionId};
+use zk_proto::{OpCode, ReplyHeader, Request, SessionId};
 
 use crate::{
     Action, ConnectionId, Delivery, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, OnLoss,
     Session, State, Timer, WatchEndReason,
     clock::ping_interval,
-    connection::{Connection, Owner, Stage},
+    connection::{Connection, Stage},
     rearm::Rearm,
 };
 
@@ -27,7 +27,7 @@ impl Session {
         self.state = State::Connecting;
         self.timers.stop(Timer::Backoff);
         self.timers.set(Timer::Connect, self.now + self.attempt_timeout());
-        self.actions.push_back(Action::Connect { connection, server });
+        self.outbox.push(Action::Connect { connection, server });
     }
 
     /// The transport is up: the ConnectRequest goes out, under the same deadline.
@@ -36,10 +36,14 @@ impl Session {
         let Some(connection) = &mut self.connection else { return };
         request.encode_frame(connection.control());
         connection.connect_sent_at = self.now;
+        if planted!(PingsBeforeTheResponse) {
+            connection.push_uncounted(&Request::Ping, ReplyHeader::PING_XID);
+        }
         self.state = State::Associating;
         if let Some(due) = self.timers.get(Timer::Connect) {
             self.timers.stop(Timer::Connect);
-            self.timers.set(Timer::Read, due);
+            let extended = self.now + self.attempt_timeout();
+            self.timers.set(Timer::Read, if planted!(ConnectingExtendsTheAttempt) { extended } else { due });
         }
     }
 
@@ -49,11 +53,14 @@ impl Session {
         self.state = if response.read_only { State::ConnectedReadOnly } else { State::Connected };
         if response.read_only {
             self.begin_search();
-        } else {
+        }
+        if !response.read_only || planted!(ReadOnlySessionsAreResumed) {
             self.identity.session = Some((response.session_id, response.password));
             self.probe_interval = Duration::ZERO;
         }
-        self.identity.timeout = response.timeout;
+        if !planted!(GrantedTimeoutIsIgnored) {
+            self.identity.timeout = response.timeout;
+        }
         self.stats.connections += 1;
         self.ensemble.accepted();
         self.timers.set(Timer::Read, self.now + self.read_timeout());
@@ -77,13 +84,18 @@ impl Session {
     pub(crate) fn disconnect(&mut self, reason: DisconnectReason) {
         if let Some(connection) = self.connection.take() {
             let action = Action::Disconnect { connection: connection.id, reason: reason.clone() };
-            self.actions.push_back(action);
+            if !planted!(ConnectionsOverlap) {
+                self.outbox.push(action);
+            }
             self.lost(connection, reason);
         }
     }
 
     /// The connection is gone, whoever ended it.
     pub(crate) fn lost(&mut self, connection: Connection, reason: DisconnectReason) {
+        if planted!(ClosedIsExpired) && reason == DisconnectReason::ClosedBeforeResponse {
+            return self.expire(ExpiredBy::Server, ExpiredReason::Refused);
+        }
         for timer in [Timer::Connect, Timer::Read, Timer::Ping, Timer::Pong, Timer::Frame] {
             self.timers.stop(timer);
         }
@@ -102,6 +114,12 @@ impl Session {
             if self.config.on_loss == OnLoss::NewSession {
                 self.leave_session();
             }
+            if planted!(AuthsEndWithTheConnection) {
+                self.fail_auths(&Failure::ConnectionLoss);
+            }
+            if planted!(DisconnectedIsToldTwice) {
+                self.emit(Event::Disconnected { reason: reason.clone() });
+            }
             self.emit(Event::Disconnected { reason });
         } else if reason != DisconnectReason::Rebalanced
             && let Some(attempts) = self.ensemble.attempt_failed()
@@ -112,10 +130,10 @@ impl Session {
             self.end(State::Closed, &Failure::Closed, Event::Closed { confirmed: false });
             return;
         }
-        let delay = self.ensemble.backoff(self.third());
+        let delay = self.ensemble.backoff(self.config.backoff, self.third());
         if delay.is_zero() {
             self.start_attempt();
-        } else {
+        } else if !planted!(NothingIsWaitedFor) {
             self.timers.set(Timer::Backoff, self.now + delay);
         }
     }
@@ -139,26 +157,30 @@ impl Session {
     /// The session is over: `event` is the last thing that is told, after all outcomes and ends of watches.
     pub(crate) fn end(&mut self, state: State, failure: &Failure, event: Event) {
         self.state = state;
-        self.timers.stop_all();
+        if !planted!(TimersOutliveTheEnd) {
+            self.timers.stop_all();
+        }
         self.search = None;
         self.identity.session = None;
         if let Some(connection) = self.connection.take() {
             let reason = DisconnectReason::SessionEnded;
-            self.actions.push_back(Action::Disconnect { connection: connection.id, reason });
+            self.outbox.push(Action::Disconnect { connection: connection.id, reason });
             let reached = connection.window.reached();
             self.identities.connection_lost(connection.auths.into_iter(), reached);
             for frame in connection.in_flight {
-                if let Owner::Request(accepted) = frame.owner {
-                    let delivery = Delivery::of(accepted.was_sent || frame.start < reached);
-                    self.fail(accepted, failure.clone(), delivery);
+                if !frame.request.has_ended {
+                    let delivery = Delivery::of(frame.request.was_sent || frame.start < reached);
+                    self.fail(&frame.request, failure.clone(), delivery);
                 }
             }
         }
         for accepted in self.queue.take_all() {
-            self.fail_queued(accepted, failure.clone());
+            self.fail_queued(&accepted, failure.clone());
         }
         self.fail_auths(failure);
-        self.end_watches();
+        if !planted!(WatchesEndInSilence) {
+            self.end_watches();
+        }
         self.emit(event);
     }
 

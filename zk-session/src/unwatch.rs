@@ -14,7 +14,7 @@ impl Session {
             self.tell_removed(owner, &path);
             self.unwatch_at_server(path, kind);
         } else if let Some(accepted) = self.accepted_mut(owner) {
-            let asked = core::mem::take(&mut accepted.asks_for_watch);
+            let asked = !planted!(GivenUpWatchesComeBack) && core::mem::take(&mut accepted.asks_for_watch);
             self.watches_asked_for -= usize::from(asked);
         }
     }
@@ -28,7 +28,7 @@ impl Session {
     ///
     /// Before 3.9 the last mode of a path wins: where others watch, a persistent watch may have replaced theirs.
     pub(crate) fn unwatch_at_server(&mut self, path: Ustring, given_up: WatchKind) {
-        if self.watches.has_any_at(&path) {
+        if self.watches.has_any_at(&path) && !planted!(RemovesOthersWatches) {
             if given_up.is_persistent() && !self.watches.has_at(&path, given_up) {
                 self.rearm_at(&path, |_| true);
             }
@@ -40,7 +40,7 @@ impl Session {
         let xid = self.xids.next();
         let Some(connection) = &mut self.connection else { return };
         // Where it can't be told at once it isn't: an event that nobody waits for does no harm.
-        let has_room = connection.in_flight.len() < self.config.max_in_flight;
+        let has_room = connection.unanswered() < self.config.max_in_flight;
         if connection.stage.is_open() && connection.has_remove_watches && !connection.close_sent && has_room {
             let request =
                 Request::RemoveWatches(RemoveWatchesRequest { path, watcher_type: WatcherType::ANY });
@@ -54,14 +54,12 @@ impl Session {
             return false;
         }
         let in_flight = self.connection.iter().flat_map(|connection| &connection.in_flight);
-        let in_flight = in_flight.filter_map(|frame| {
-            let Owner::Request(accepted) = &frame.owner else { return None };
-            Some(accepted)
-        });
         in_flight
+            .map(|frame| &frame.request)
+            .filter(|request| !request.has_ended)
             .chain(self.queue.iter())
             .filter(|accepted| accepted.asks_for_watch)
-            .filter_map(|accepted| accepted.retained.as_ref()?.path())
+            .filter_map(|accepted| accepted.retained.as_ref()?.request.path())
             .any(|asked| asked == path)
     }
 
@@ -134,6 +132,7 @@ impl Session {
 }
 
 /// Whether a server that has answered this operation is one that has removeWatches: 3.5 or later.
+#[inline]
 pub(crate) fn proves_remove_watches(op: OpCode) -> bool {
     matches!(
         op,

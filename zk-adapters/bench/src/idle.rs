@@ -19,7 +19,7 @@ pub(crate) fn bytes_each() -> f64 {
 
 fn idle() -> Bench {
     let mut bench = Bench::with(Config::new("server:1".parse().expect("a connect string")));
-    bench.submit(Request::GetData(GetDataRequest { path: Ustring::from_static("/a"), watch: false }));
+    bench.submit(&Request::GetData(GetDataRequest { path: Ustring::from_static("/a"), watch: false }));
     bench.drain();
     // A pong, and a refusal that ends the request.
     bench.receive(&[&[0, 0, 0, 16, 0, 0, 0, 1][..], &[0; 8], &(-101_i32).to_be_bytes()].concat());

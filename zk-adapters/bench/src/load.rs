@@ -42,7 +42,7 @@ fn full_queue(limit: usize) -> Measured {
         let mut session = Session::new(config, Instant::ZERO);
         let (request, _) = get_data();
         let submit = |session: &mut Session| {
-            session.submit(black_box(request.clone()), RequestOptions::default(), Instant::ZERO)
+            session.submit(black_box(&request), RequestOptions::default(), Instant::ZERO)
         };
         (0..limit).for_each(|_| _ = submit(&mut session).expect("there is room"));
         for _ in 0..turns {
@@ -125,12 +125,12 @@ impl Bench {
         self.drain()
     }
 
-    pub(crate) fn submit(&mut self, request: Request) {
+    pub(crate) fn submit(&mut self, request: &Request) {
         self.session.submit(request, RequestOptions::default(), Instant::ZERO).expect("there is room");
     }
 
     fn turn(&mut self, request: &Request, replies: &mut Replies, count: usize) {
-        (0..count).for_each(|_| self.submit(request.clone()));
+        (0..count).for_each(|_| self.submit(black_box(request)));
         self.drain();
         assert_eq!(self.receive(replies.next()), count);
     }

@@ -45,7 +45,7 @@ impl Watching {
     }
 
     fn arm(&mut self, number: usize) {
-        self.bench.submit(Request::GetData(GetDataRequest { path: path(number), watch: true }));
+        self.bench.submit(&Request::GetData(GetDataRequest { path: path(number), watch: true }));
         self.bench.drain();
         assert_eq!(self.bench.receive(self.replies.next()), 1);
     }

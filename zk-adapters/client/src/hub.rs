@@ -8,8 +8,9 @@ use zk_session::{
 };
 
 use crate::{
-    AttemptCause, AttemptFailure, DialError, Error, EventQueue, Lost, Machine, SessionEnd, SessionEvent,
-    SlotId, Slots, Standing, WatchEnded, Watches,
+    AttemptCause, AttemptFailure, DialError, Errand, ErrandId, Error, EventQueue, Lost, Machine, SessionEnd,
+    SessionEvent, SlotId, Slots, Standing, WatchEnded, Watches,
+    errands::{Errands, Tools},
 };
 
 /// A session, and the books that lead what comes out of it to those who wait for it.
@@ -42,7 +43,18 @@ pub struct Hub {
     pub(crate) address: Option<SocketAddr>,
     /// The server has accepted the session on the latest connection.
     is_accepted: bool,
+    errands: Errands,
     failures: BTreeMap<ServerAddr, AttemptCause>,
+}
+
+/// What a slot is taken for.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "there is no third kind")]
+pub enum Work {
+    /// A request.
+    Request(RequestId),
+    /// Several that serve one purpose.
+    Errand(ErrandId),
 }
 
 /// What is to be done once the lock is released.
@@ -72,6 +84,7 @@ impl Hub {
             server: None,
             address: None,
             is_accepted: false,
+            errands: Errands::default(),
             is_securing: false,
             is_established: false,
             end: None,
@@ -87,15 +100,15 @@ impl Hub {
     #[inline]
     pub fn submit(
         &mut self,
-        request: Request,
+        request: &Request,
         options: RequestOptions,
         now: Instant,
-    ) -> Result<(RequestId, SlotId), Error> {
-        if self.end == Some(SessionEnd::DriverGone) {
-            return Err(Error::DriverGone { delivery: Delivery::NotSent });
+    ) -> Result<(RequestId, SlotId), Box<Error>> {
+        self.admit()?;
+        match self.session.submit(request, options, now) {
+            Ok(request) => Ok((request, self.slots.insert(request))),
+            Err(error) => Err(Box::new(error.into())),
         }
-        let request = self.session.submit(request, options, now)?;
-        Ok((request, self.slots.insert(request)))
     }
 
     /// Adds an identity, and takes a slot for the outcome.
@@ -103,17 +116,74 @@ impl Hub {
     /// # Errors
     ///
     /// As [`submit`](Self::submit).
-    pub fn add_auth(&mut self, info: AuthInfo, now: Instant) -> Result<(RequestId, SlotId), Error> {
-        if self.end == Some(SessionEnd::DriverGone) {
-            return Err(Error::DriverGone { delivery: Delivery::NotSent });
-        }
-        let request = self.session.add_auth(info, now)?;
+    pub fn add_auth(&mut self, info: AuthInfo, now: Instant) -> Result<(RequestId, SlotId), Box<Error>> {
+        self.admit()?;
+        let request = self.session.add_auth(info, now).map_err(Error::from)?;
         Ok((request, self.slots.insert(request)))
     }
 
+    #[inline]
+    fn admit(&self) -> Result<(), Box<Error>> {
+        match self.end {
+            Some(SessionEnd::DriverGone) => Err(Box::new(Error::DriverGone { delivery: Delivery::NotSent })),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Begins an errand with these options for each of its requests, and takes a slot for its outcome.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotSubmitted`] if its path breaks a rule, or [`Error::DriverGone`].
+    pub fn run<T>(
+        &mut self,
+        errand: Errand<T>,
+        mut options: RequestOptions,
+    ) -> Result<(ErrandId, SlotId), Box<Error>> {
+        self.admit()?;
+        options.retry = errand.retry.unwrap_or(options.retry);
+        let recipe = errand.recipe.map_err(Error::from)?;
+        // Nobody waits yet.
+        let mut wakeups = Wakeups::default();
+        let (errands, tools) = self.errands(&mut wakeups);
+        Ok(errands.begin(recipe, options, tools))
+    }
+
+    /// Its requests are cancelled. What it may leave behind it still cleans up.
+    fn give_up(&mut self, errand: ErrandId, now: Instant) {
+        let mut wakeups = Wakeups::default();
+        let (errands, tools) = self.errands(&mut wakeups);
+        errands.give_up(errand, now, tools);
+    }
+
+    fn errands<'a>(&'a mut self, wakeups: &'a mut Wakeups) -> (&'a mut Errands, Tools<'a>) {
+        let Self { errands, session, slots, .. } = self;
+        (errands, Tools { session, slots, wakers: &mut wakeups.wakers })
+    }
+
+    /// Nobody waits for this any more.
+    pub fn cancel(&mut self, work: Work, now: Instant) {
+        match work {
+            Work::Request(request) => self.session.cancel(request, now),
+            Work::Errand(errand) => self.give_up(errand, now),
+        }
+    }
+
     /// Takes up one event of the session.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "all others are the session's own")]
+    #[inline]
     pub fn dispatch(&mut self, event: Event, wakeups: &mut Wakeups) {
+        if self.errands.are_none()
+            && let Event::Reply(Reply { request, result: Ok(response), .. }) = event
+        {
+            wakeups.add(self.slots.finish(request, Ok(response)));
+        } else {
+            self.dispatch_other(event, wakeups);
+        }
+    }
+
+    /// What isn't an answer.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all others are the session's own")]
+    fn dispatch_other(&mut self, event: Event, wakeups: &mut Wakeups) {
         match event {
             Event::Reply(reply) => self.dispatch_reply(reply, wakeups),
             Event::Watch(event) => self.dispatch_watch_event(event, wakeups),
@@ -121,6 +191,8 @@ impl Hub {
                 wakeups.add(self.watches.end(request, reason.into()));
                 wakeups.add(self.standing.end(request, reason.into()));
             }
+            // Its errand looks for it.
+            Event::AbandonedCreate { request, .. } if self.errands.cleans_up_after(request) => {}
             other => {
                 self.take_note(&other, wakeups);
                 if let Some(event) = SessionEvent::new(other, self) {
@@ -131,7 +203,8 @@ impl Hub {
     }
 
     fn dispatch_reply(&mut self, Reply { request, result, .. }: Reply, wakeups: &mut Wakeups) {
-        let outcome = result.map_err(Error::from);
+        let (errands, tools) = self.errands(wakeups);
+        let Some(outcome) = errands.answered(request, result.map_err(Error::from), tools) else { return };
         if let Err(error) = &outcome {
             self.watches.refused(request, error.code() == Some(ErrorCode::NO_NODE));
             self.standing.refused(request);
@@ -140,9 +213,10 @@ impl Hub {
     }
 
     fn dispatch_watch_event(&mut self, event: WatchEvent, wakeups: &mut Wakeups) {
-        if self.standing.has(event.request) {
-            return wakeups.add(self.standing.tell(&event));
-        }
+        let event = match self.standing.tell(event) {
+            Ok(waker) => return wakeups.add(waker),
+            Err(event) => event,
+        };
         if !event.last {
             // A one-time watch is over with whatever it tells, be it an event that only a newer server knows.
             self.session.remove_watch(event.request, NO_LATER);
@@ -186,6 +260,12 @@ impl Hub {
         self.address = None;
         wakeups.milestone = true;
         wakeups.add(self.events.end());
+    }
+
+    /// Gives back the memory of a burst that is over.
+    pub fn give_back(&mut self) {
+        self.slots.give_back();
+        self.watches.give_back();
     }
 
     /// A transport is there.
@@ -274,7 +354,9 @@ impl Hub {
         while let Some(action) = self.session.poll_action() {
             let Action::Emit(Event::Reply(Reply { request, result, .. })) = action else { continue };
             let delivery = result.err().and_then(|error| error.delivery()).unwrap_or(Delivery::MaybeApplied);
-            wakeups.add(self.slots.finish(request, Err(Error::DriverGone { delivery })));
+            let (errands, tools) = self.errands(wakeups);
+            let gone = errands.answered(request, Err(Error::DriverGone { delivery }), tools);
+            wakeups.add(gone.and_then(|gone| self.slots.finish(request, gone)));
         }
         wakeups.wakers.extend(self.watches.end_all());
         wakeups.wakers.extend(self.standing.end_all(WatchEnded::DriverGone));
@@ -284,7 +366,17 @@ impl Hub {
 }
 
 impl Wakeups {
+    /// Gives back the memory of a burst that is over.
+    pub fn give_back(&mut self) {
+        if self.wakers.is_empty() {
+            self.wakers = Vec::new();
+        }
+    }
+
+    #[inline]
     fn add(&mut self, waker: Option<Waker>) {
-        self.wakers.extend(waker);
+        if let Some(waker) = waker {
+            self.wakers.push(waker);
+        }
     }
 }

@@ -4,10 +4,12 @@
 //! who writes an adapter there are the typed requests ([`requests`]), the errors and events, and the [`Hub`]: the
 //! session together with the books that lead each outcome to who waits for it.
 
+mod errands;
 mod error;
 mod events;
 mod hub;
 mod machine;
+pub mod recipes;
 pub mod requests;
 mod slots;
 mod standing;
@@ -15,11 +17,12 @@ mod standing;
 mod tls;
 mod watches;
 
+pub use errands::{Errand, ErrandId};
 pub use error::{
     AddressError, AttemptCause, AttemptFailure, ConnectError, DialError, Error, Lost, WatchEnded,
 };
 pub use events::{EventQueue, SessionEnd, SessionEvent};
-pub use hub::{Hub, NO_LATER, Wakeups};
+pub use hub::{Hub, NO_LATER, Wakeups, Work};
 #[cfg(feature = "record")]
 pub use machine::Recorder;
 pub use machine::{Machine, Recording};

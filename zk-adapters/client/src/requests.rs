@@ -62,13 +62,15 @@ pub fn create(
     mode: CreateMode,
     acl: Vector<Acl>,
 ) -> Typed<Created> {
-    Typed::new(Request::create(path, Some(data.into()), acl, mode), |outcome| {
-        if let Ok(Response::Create(CreateResponse { path })) = outcome {
-            return Ok(Created { path, stat: None });
-        }
-        let Create2Response { path, stat } = answer!(outcome, Create2)?;
-        Ok(Created { path, stat: Some(stat) })
-    })
+    Typed::new(Request::create(path, Some(data.into()), acl, mode), read_created)
+}
+
+pub(crate) fn read_created(outcome: Result<Response, Error>) -> Result<Created, Error> {
+    if let Ok(Response::Create(CreateResponse { path })) = outcome {
+        return Ok(Created { path, stat: None });
+    }
+    let Create2Response { path, stat } = answer!(outcome, Create2)?;
+    Ok(Created { path, stat: Some(stat) })
 }
 
 /// `delete`.

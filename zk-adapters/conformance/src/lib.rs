@@ -6,6 +6,7 @@
 
 pub mod adapters;
 mod hostile;
+pub mod recipes;
 pub mod scenarios;
 
 use core::time::Duration;
@@ -13,7 +14,7 @@ use core::time::Duration;
 use zk_client::{ConnectError, Error, SessionEnd, SessionEvent, WatchEnded};
 use zk_session::{
     Config, Credentials, WatchEvent,
-    zk_proto::{Request, Response},
+    zk_proto::{CreateMode, Request, Response},
 };
 
 /// What is tested.
@@ -30,6 +31,9 @@ pub trait Adapter {
 pub trait Client {
     /// Submits a request; what is returned waits for its outcome.
     fn submit(&self, request: Request) -> Pending;
+
+    /// Begins a recipe, within this time if there is one. Dropping what is returned gives it up.
+    fn run(&self, recipe: Recipe, path: &str, deadline: Option<Duration>) -> PendingRecipe;
 
     /// Reads a znode's data, and watches it; what is returned waits for the watch.
     ///
@@ -48,6 +52,25 @@ pub trait Client {
     fn credentials(&self) -> Option<Credentials>;
 }
 
+/// Several requests that serve one purpose.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "each adapter runs each")]
+pub enum Recipe {
+    /// The znode and its parents are there.
+    EnsurePath,
+    /// A znode is created, and its parents if they are missing.
+    CreateWithParents(CreateMode),
+    /// A znode is created that is found again.
+    CreateProtected(CreateMode),
+    /// Nothing is there.
+    DeleteRecursive,
+    /// The znode has these data.
+    SetOrCreate(&'static str),
+}
+
+/// Waits for a recipe's outcome: the path that was created, if that is what is told.
+pub type PendingRecipe = Box<dyn FnOnce() -> Result<Option<String>, Error>>;
+
 /// Waits for a request's outcome.
 pub type Pending = Box<dyn FnOnce() -> Result<Response, Error>>;
 
@@ -60,16 +83,16 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// A test of each scenario for an adapter.
 #[macro_export]
 macro_rules! scenarios {
-    ($adapter:expr => $($name:ident)*) => {
-        $(
+    ($adapter:expr => $($module:ident: $($name:ident)*);*) => {
+        $($(
             #[test]
             fn $name() {
-                $crate::scenarios::$name(&$adapter);
+                $crate::$module::$name(&$adapter);
             }
-        )*
+        )*)*
     };
     ($adapter:expr) => {
-        $crate::scenarios! { $adapter =>
+        $crate::scenarios! { $adapter => scenarios:
             a_server_is_found_among_dead_silent_and_hostile_ones
             a_failure_comes_in_time_and_names_each_server
             a_znode_is_created_read_changed_listed_and_deleted
@@ -82,7 +105,14 @@ macro_rules! scenarios {
             a_lost_request_may_have_been_applied_and_an_unsent_one_was_not
             a_session_that_was_cut_off_too_long_expires
             a_session_is_resumed_with_its_password_and_not_without
-            a_close_is_confirmed_and_takes_ephemeral_znodes_with_it
+            it_keeps_the_rules_for_reconnecting
+            a_close_is_confirmed_and_takes_ephemeral_znodes_with_it;
+            recipes:
+            paths_are_made_although_others_make_and_remove_them
+            a_tree_is_removed_although_others_add_to_it
+            a_protected_create_whose_connection_is_cut_leaves_one_znode
+            a_protected_create_that_is_given_up_leaves_none
+            protected_creates_outlive_a_killed_server_once_each
         }
     };
 }

@@ -1,7 +1,7 @@
 //! What a session may live through. Each is a test of an adapter: it panics where the adapter falls short.
 
 use core::time::Duration;
-use std::time::Instant;
+use std::{thread, time::Instant};
 
 use zk_client::{ConnectError, Error, SessionEnd, SessionEvent, WatchEnded};
 use zk_harness::{BlackHole, DeadPort, Direction, Ensemble, Relay};
@@ -11,6 +11,10 @@ use zk_session::{
         CreateMode, DeleteRequest, ErrorCode, EventType, ExistsRequest, GetChildren2Request, GetDataRequest,
         GetDataResponse, OPEN_ACL_UNSAFE, Request, Response, SetDataRequest, Stat,
     },
+};
+use zk_sim::{
+    Version,
+    reconnect::{Check, Outcome},
 };
 
 use crate::{Adapter, Client, PATIENCE, hostile};
@@ -187,7 +191,7 @@ pub fn a_lost_request_may_have_been_applied_and_an_unsent_one_was_not(adapter: &
     let large = |number| create_request(&path(number), vec![0; 900_000], CreateMode::Persistent);
     let creates: Vec<_> = (0..16).map(|number| client.submit(large(number))).collect();
     // The sockets' buffers on the way are full.
-    std::thread::sleep(Duration::from_secs(2));
+    thread::sleep(Duration::from_secs(2));
     relay.cut();
     relay.heal();
     let outcomes = creates.into_iter().map(|create| create().expect_err("nothing gets through"));
@@ -265,8 +269,23 @@ pub fn a_close_is_confirmed_and_takes_ephemeral_znodes_with_it(adapter: &dyn Ada
     assert!(client.event().is_none(), "it is the last");
 }
 
-fn standalone() -> Ensemble {
+pub(crate) fn standalone() -> Ensemble {
     Ensemble::standalone().expect("a ZooKeeper server")
+}
+
+/// What is asked of any client that reconnects: the handshake, identity, watches, pings, back-off.
+pub fn it_keeps_the_rules_for_reconnecting(adapter: &dyn Adapter) {
+    let check = Check::start(Version::V3_9, 0).expect("simulated servers");
+    let mut config = config(&check.connect_string());
+    config.session_timeout = Duration::from_secs(3);
+    let verdicts = thread::spawn(move || check.run(PATIENCE, |_| {}));
+    let client = adapter.connect(config, PATIENCE).expect("a session");
+    let watch = client.watch_data("/check").expect("it is watched");
+    while client.event().is_some() {}
+    for verdict in verdicts.join().expect("no panic").expect("a session") {
+        assert_eq!(verdict.outcome, Outcome::Passed, "{verdict}");
+    }
+    assert_eq!(watch().expect("an event").event_type, EventType::NODE_DATA_CHANGED);
 }
 
 fn dead_port() -> DeadPort {
@@ -274,18 +293,18 @@ fn dead_port() -> DeadPort {
 }
 
 /// With a session timeout of 6 s, so that a dead server is noticed after 4 s.
-fn config(servers: &str) -> Config {
+pub(crate) fn config(servers: &str) -> Config {
     let mut config = Config::new(servers.parse().expect("a connect string"));
     config.session_timeout = Duration::from_secs(6);
     config
 }
 
-fn connect(adapter: &dyn Adapter, servers: &str) -> Box<dyn Client> {
+pub(crate) fn connect(adapter: &dyn Adapter, servers: &str) -> Box<dyn Client> {
     adapter.connect(config(servers), PATIENCE).expect("a session")
 }
 
 /// Reads events up to the first that is wanted.
-fn until(client: &dyn Client, mut is_it: impl FnMut(&SessionEvent) -> bool) -> SessionEvent {
+pub(crate) fn until(client: &dyn Client, mut is_it: impl FnMut(&SessionEvent) -> bool) -> SessionEvent {
     loop {
         let event = client.event().expect("the session goes on");
         if is_it(&event) {
@@ -295,14 +314,14 @@ fn until(client: &dyn Client, mut is_it: impl FnMut(&SessionEvent) -> bool) -> S
 }
 
 /// The port of the server that the session is on next.
-fn connected_to(client: &dyn Client) -> u16 {
+pub(crate) fn connected_to(client: &dyn Client) -> u16 {
     let connected = until(client, |event| matches!(event, SessionEvent::Connected { .. }));
     let SessionEvent::Connected { address, .. } = connected else { unreachable!("it was asked for") };
     address.port()
 }
 
 /// Until requests get through again, after a lost connection.
-fn until_answered(client: &dyn Client) {
+pub(crate) fn until_answered(client: &dyn Client) {
     let begun = Instant::now();
     while client.submit(get_request("/"))().is_err() {
         assert!(begun.elapsed() < PATIENCE, "no request gets through");
@@ -313,7 +332,7 @@ fn create_request(path: &str, data: impl Into<bytes::Bytes>, mode: CreateMode) -
     Request::create(path, Some(data.into()), OPEN_ACL_UNSAFE, mode)
 }
 
-fn create(
+pub(crate) fn create(
     client: &dyn Client,
     path: &str,
     data: impl Into<bytes::Bytes>,
@@ -326,7 +345,7 @@ fn get_request(path: &str) -> Request {
     Request::GetData(GetDataRequest { path: path.into(), watch: false })
 }
 
-fn get(client: &dyn Client, path: &str) -> GetDataResponse {
+pub(crate) fn get(client: &dyn Client, path: &str) -> GetDataResponse {
     match client.submit(get_request(path))() {
         Ok(Response::GetData(found)) => found,
         other => panic!("{path}: {other:?}"),
@@ -337,13 +356,18 @@ fn set_request(path: &str, data: impl Into<bytes::Bytes>, version: i32) -> Reque
     Request::SetData(SetDataRequest { path: path.into(), data: Some(data.into()), version })
 }
 
-fn set(client: &dyn Client, path: &str, data: impl Into<bytes::Bytes>, version: i32) -> Result<Stat, Error> {
+pub(crate) fn set(
+    client: &dyn Client,
+    path: &str,
+    data: impl Into<bytes::Bytes>,
+    version: i32,
+) -> Result<Stat, Error> {
     let response = client.submit(set_request(path, data, version))()?;
     let Response::SetData(set) = response else { panic!("{path}: {response:?}") };
     Ok(set.stat)
 }
 
-fn exists(client: &dyn Client, path: &str) -> Option<Stat> {
+pub(crate) fn exists(client: &dyn Client, path: &str) -> Option<Stat> {
     match client.submit(Request::Exists(ExistsRequest { path: path.into(), watch: false }))() {
         Ok(Response::Exists(found)) => Some(found.stat),
         Err(error) if error.code() == Some(ErrorCode::NO_NODE) => None,
@@ -351,7 +375,7 @@ fn exists(client: &dyn Client, path: &str) -> Option<Stat> {
     }
 }
 
-fn code<T: core::fmt::Debug>(outcome: Result<T, Error>) -> ErrorCode {
+pub(crate) fn code<T: core::fmt::Debug>(outcome: Result<T, Error>) -> ErrorCode {
     outcome.expect_err("it is refused").code().expect("a server refused it")
 }
 

@@ -110,11 +110,22 @@ impl Relay {
         self.shared.change(|state| state.delay = delay);
     }
 
-    /// Ends black holes, stalled reads and delays; what was kept is passed on.
+    /// Passes on no more than so many bytes per second in each direction of each connection, a few at a time.
+    ///
+    /// # Panics
+    ///
+    /// If the rate is 0.
+    pub fn slow(&self, bytes_per_second: usize) {
+        assert!(bytes_per_second > 0, "a rate of 0 is a black hole");
+        self.shared.change(|state| state.rate = Some(bytes_per_second));
+    }
+
+    /// Ends black holes, stalled reads, delays and slowness; what was kept is passed on.
     pub fn heal(&self) {
         self.shared.change(|state| {
             state.stalled = false;
             state.delay = Duration::ZERO;
+            state.rate = None;
             for rules in &mut state.rules {
                 rules.is_black_hole = false;
             }
@@ -170,6 +181,7 @@ struct State {
     refusing: bool,
     stalled: bool,
     delay: Duration,
+    rate: Option<usize>,
     rules: [Rules; 2],
     accepted: usize,
     links: BTreeMap<usize, Link>,

@@ -191,6 +191,19 @@ fn a_delay_holds_each_byte_back() {
 }
 
 #[test]
+fn a_slow_relay_passes_on_so_many_bytes_a_second_until_it_is_healed() {
+    let mut pair = Pair::connected();
+    pair.relay.slow(1000);
+    let begin = Instant::now();
+    pair.server.write_all(&[7; 300]).unwrap();
+    assert_eq!(receive(&mut pair.client, 300), [7; 300]);
+    let taken = begin.elapsed();
+    assert!(taken >= Duration::from_millis(290), "{taken:?}");
+    pair.relay.heal();
+    pair.exchange();
+}
+
+#[test]
 fn a_cut_after_a_byte_delivers_exactly_the_bytes_before() {
     let mut pair = Pair::connected();
     pair.relay.cut_after(Direction::ToClient, 3);

@@ -8,11 +8,14 @@ mod chaos;
 pub mod drive;
 mod ensemble;
 mod input;
+pub mod reconnect;
 pub mod serve;
 mod world;
 
 pub use books::Books;
-pub use chaos::{Chaos, Coverage, Fault, Outcome, Phase};
-pub use ensemble::{Options, Output, Owner, PeerId, SimEnsemble, Transaction, Tree, Txn, Version, Znode};
+pub use chaos::{Broken, Chaos, Coverage, Fault, Outcome, Phase};
+pub use ensemble::{
+    Options, Output, Owner, PeerId, SimEnsemble, Transaction, Tree, Txn, UnknownVersion, Version, Znode,
+};
 pub use input::Input;
 pub use world::{ClientId, Dialling, Flow, Network, World};

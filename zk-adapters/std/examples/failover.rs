@@ -8,7 +8,7 @@ use core::{error::Error, fmt::Display, time::Duration};
 use std::{thread, time::Instant};
 
 use zk_harness::Ensemble;
-use zk_std::{Client, CreateMode, OPEN_ACL_UNSAFE, SessionEvent, SessionEvents};
+use zk_std::{Client, CreateMode, SessionEvent, SessionEvents};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -125,12 +125,11 @@ fn survive(timeline: Timeline, ensemble: &Ensemble) -> Result<(), Failure> {
 }
 
 fn connect(servers: &str) -> Result<(Client, SessionEvents), Failure> {
-    Ok(Client::connector(servers)?.session_timeout(Duration::from_secs(6)).connect()?)
+    Ok(Client::builder(servers)?.session_timeout(Duration::from_secs(6)).connect()?)
 }
 
 fn create_ephemeral(timeline: Timeline, client: &Client) -> Result<String, Failure> {
-    let created =
-        client.create("/failover-", "mine", CreateMode::EphemeralSequential, OPEN_ACL_UNSAFE).wait()?;
+    let created = client.create("/failover-", "mine", CreateMode::EphemeralSequential).wait()?;
     timeline.say("request", format!("created {}, ephemeral", created.path));
     Ok(created.path.to_string())
 }

@@ -1,8 +1,8 @@
 use core::{fmt, mem, time::Duration};
 use std::sync::Arc;
 
-use zk_client::{Hub, NO_LATER, SlotId, Typed, requests::Read};
-use zk_proto::Response;
+use zk_client::{Errand, Hub, NO_LATER, SlotId, Typed, Work, requests::Read};
+use zk_proto::{Request, Response};
 use zk_session::{Chroot, Instant, RequestId, RequestOptions, Retry};
 
 use crate::{Error, parking::Awaited, shared::Shared};
@@ -27,45 +27,54 @@ enum State {
     /// Boxed, as it is rare and large.
     Refused(Box<Error>),
     UnderWay {
-        request: RequestId,
+        work: Work,
         slot: SlotId,
     },
     Over,
 }
 
 impl<T> Call<T> {
+    #[inline]
     pub(crate) fn submit(
         shared: &Arc<Shared>,
         chroot: &Chroot,
-        Typed { mut request, read }: Typed<T>,
+        mut typed: Typed<T>,
         options: CallOptions,
-        accepted: impl FnOnce(&mut Hub, RequestId),
+        accepted: Accepted,
     ) -> Self {
         let (options, now) = options.at(shared);
-        Self::begin(shared, chroot, read, options.deadline, |hub| {
-            chroot.apply(&mut request)?;
-            let (request, slot) = hub.submit(request, options, now)?;
-            accepted(hub, request);
-            Ok((request, slot))
-        })
+        let submitted = shared.submit(chroot, &mut typed.request, options, now, accepted);
+        Self::new(shared, chroot, typed.read, options.deadline, submitted)
     }
 
-    pub(crate) fn begin(
+    /// Begins what takes several requests, each with these options.
+    pub(crate) fn run(
+        shared: &Arc<Shared>,
+        chroot: &Chroot,
+        errand: Errand<T>,
+        options: CallOptions,
+    ) -> Self {
+        let (options, _) = options.at(shared);
+        let (read, mut inner) = (errand.read, shared.lock());
+        let begun = inner.hub.run(errand, options);
+        shared.submitted(inner, options.deadline);
+        let begun = begun.map(|(errand, slot)| (Work::Errand(errand), slot));
+        Self::new(shared, chroot, read, options.deadline, begun)
+    }
+
+    /// A request that was submitted, or refused.
+    #[inline]
+    pub(crate) fn new(
         shared: &Arc<Shared>,
         chroot: &Chroot,
         read: Read<T>,
         deadline: Option<Instant>,
-        submit: impl FnOnce(&mut Hub) -> Result<(RequestId, SlotId), Error>,
+        submitted: Result<(Work, SlotId), Box<Error>>,
     ) -> Self {
-        let mut inner = shared.lock();
-        let (state, waker) = match submit(&mut inner.hub) {
-            Ok((request, slot)) => (State::UnderWay { request, slot }, inner.submitted(shared, deadline)),
-            Err(error) => (State::Refused(Box::new(error)), None),
+        let state = match submitted {
+            Ok((work, slot)) => State::UnderWay { work, slot },
+            Err(error) => State::Refused(error),
         };
-        drop(inner);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
         Self { shared: Arc::clone(shared), chroot: chroot.clone(), state, deadline, read }
     }
 
@@ -79,6 +88,12 @@ impl<T> Call<T> {
     ///
     /// If [`wait_timeout`](Self::wait_timeout) has returned the outcome.
     pub fn wait(mut self) -> Result<T, Error> {
+        if let State::UnderWay { slot, .. } = self.state {
+            let taken = self.shared.take(&mut Slot(slot));
+            if let Some(outcome) = taken {
+                return self.end(outcome);
+            }
+        }
         loop {
             if let Some(outcome) = self.wait_until(None) {
                 return outcome;
@@ -105,16 +120,12 @@ impl<T> Call<T> {
     fn wait_until(&mut self, until: Option<Instant>) -> Option<Result<T, Error>> {
         if let State::UnderWay { slot, .. } = self.state {
             let until = until.into_iter().chain(self.deadline).min();
-            let Some(mut outcome) = self.shared.wait_for(&mut Slot(slot), until) else {
+            let Some(outcome) = self.shared.wait_for(&mut Slot(slot), until) else {
                 // If it was the deadline that came, the session acts upon it.
                 self.shared.command(|hub, now| hub.session.handle_timeout(now));
                 return None;
             };
-            self.state = State::Over;
-            if let Ok(response) = &mut outcome {
-                self.chroot.undo(response);
-            }
-            return Some((self.read)(outcome));
+            return Some(self.end(outcome));
         }
         match mem::replace(&mut self.state, State::Over) {
             State::Refused(error) => Some(Err(*error)),
@@ -122,17 +133,48 @@ impl<T> Call<T> {
         }
     }
 
+    #[inline]
+    fn end(&mut self, mut outcome: Result<Response, Error>) -> Result<T, Error> {
+        self.state = State::Over;
+        if let Ok(response) = &mut outcome {
+            self.chroot.undo(response);
+        }
+        (self.read)(outcome)
+    }
+
     /// Below which path of the session's the request's paths are.
     pub(crate) fn chroot(&self) -> &Chroot {
         &self.chroot
     }
 
-    /// The request's number, as the session counts them. None if it was not accepted, or has ended.
+    /// The request's number, as the session counts them. None if it was not accepted, has ended, or is several.
     pub fn request(&self) -> Option<RequestId> {
         match self.state {
-            State::UnderWay { request, .. } => Some(request),
-            State::Refused(_) | State::Over => None,
+            State::UnderWay { work: Work::Request(request), .. } => Some(request),
+            State::UnderWay { .. } | State::Refused(_) | State::Over => None,
         }
+    }
+}
+
+/// What is done once a request is accepted, before anything can come of it.
+pub(crate) type Accepted = fn(&mut Hub, RequestId);
+
+impl Shared {
+    /// One function for requests of all kinds.
+    fn submit(
+        &self,
+        chroot: &Chroot,
+        request: &mut Request,
+        options: RequestOptions,
+        now: Instant,
+        accepted: Accepted,
+    ) -> Result<(Work, SlotId), Box<Error>> {
+        chroot.apply(request).map_err(Error::from)?;
+        let mut inner = self.lock();
+        let (request, slot) = inner.hub.submit(request, options, now)?;
+        accepted(&mut inner.hub, request);
+        self.submitted(inner, options.deadline);
+        Ok((Work::Request(request), slot))
     }
 }
 
@@ -144,6 +186,7 @@ impl Awaited for Slot {
 
     const IS_READ: bool = true;
 
+    #[inline]
     fn take(&mut self, hub: &mut Hub) -> Option<Self::Outcome> {
         hub.slots.take(self.0)
     }
@@ -155,10 +198,10 @@ impl Awaited for Slot {
 
 impl<T> Drop for Call<T> {
     fn drop(&mut self) {
-        let State::UnderWay { request, slot } = self.state else { return };
+        let State::UnderWay { work, slot } = self.state else { return };
         let is_under_way = self.shared.lock().hub.slots.abandon(slot);
         if is_under_way {
-            self.shared.command(|hub, now| hub.session.cancel(request, now));
+            self.shared.command(|hub, now| hub.cancel(work, now));
         }
     }
 }

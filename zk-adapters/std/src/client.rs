@@ -2,7 +2,7 @@ use core::{fmt, time::Duration};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use zk_client::{Hub, Typed, requests, requests::Watching};
+use zk_client::{Errand, Hub, Typed, requests, requests::Watching};
 use zk_proto::{
     Acl, ConnectString, ConnectStringError, CreateMode, ErrorResponse, GetChildren2Response, GetDataResponse,
     PathError, Request, Response, ServerAddr, SessionId, Stat, Ustring, Vector, Zxid, validate_path,
@@ -10,8 +10,9 @@ use zk_proto::{
 use zk_session::{Chroot, Credentials, Retry, State, Stats};
 
 use crate::{
-    AttemptFailure, Call, ConnectError, Connector, Created, SessionEnd, SessionEvents, StandingCall,
-    WatchCall, call::CallOptions, shared::Shared,
+    AttemptFailure, Builder, Call, ConnectError, Created, SessionEnd, SessionEvents, StandingCall, WatchCall,
+    call::{Accepted, CallOptions},
+    shared::Shared,
 };
 
 /// A handle to a ZooKeeper session.
@@ -28,11 +29,11 @@ use crate::{
 /// anything is sent.
 ///
 /// ```no_run
-/// use zk_std::{Client, CreateMode, ErrorCode, OPEN_ACL_UNSAFE};
+/// use zk_std::{Client, CreateMode, ErrorCode};
 ///
 /// # fn f() -> Result<(), Box<dyn std::error::Error>> {
 /// let (client, _) = Client::connect("localhost:2181")?;
-/// client.create("/greeting", "hello", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).wait()?;
+/// client.create("/greeting", "hello", CreateMode::Ephemeral).wait()?;
 /// match client.get_data("/greeting").wait() {
 ///     Ok(znode) => println!("{:?}, version {}", znode.data, znode.stat.version),
 ///     Err(error) if error.code() == Some(ErrorCode::NO_NODE) => println!("nobody greets"),
@@ -47,6 +48,8 @@ pub struct Client {
     handle: Arc<Handle>,
     /// The root of this handle's paths, within the session's own chroot.
     chroot: Chroot,
+    /// Of the znodes that this handle creates.
+    acl: Vector<Acl>,
     options: CallOptions,
 }
 
@@ -58,13 +61,13 @@ struct Handle {
 /// Making, sharing and ending a session.
 impl Client {
     /// Establishes a session with the servers that a connect string names, such as `zk1:2181,zk2:2181/chroot`,
-    /// with the defaults of [`Connector`].
+    /// with the defaults of [`Builder`].
     ///
     /// # Errors
     ///
     /// [`ConnectError`], with the reason for each server.
     pub fn connect(connect_string: &str) -> Result<(Self, SessionEvents), ConnectError> {
-        Connector::new(connect_string)?.connect()
+        Builder::new(connect_string)?.connect()
     }
 
     /// What a session is made with, to be changed before it is.
@@ -72,13 +75,13 @@ impl Client {
     /// # Errors
     ///
     /// [`ConnectStringError`], if the connect string can't be read.
-    pub fn connector(connect_string: &str) -> Result<Connector, ConnectStringError> {
-        Connector::new(connect_string)
+    pub fn builder(connect_string: &str) -> Result<Builder, ConnectStringError> {
+        Builder::new(connect_string)
     }
 
-    pub(crate) fn new(shared: Arc<Shared>, deadline: Option<Duration>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, deadline: Option<Duration>, acl: Vector<Acl>) -> Self {
         let options = CallOptions { deadline, retry: Retry::Never, epoch: None };
-        Self { handle: Arc::new(Handle { shared }), chroot: Chroot::default(), options }
+        Self { handle: Arc::new(Handle { shared }), chroot: Chroot::default(), acl, options }
     }
 
     /// A handle to the same session whose requests end after `deadline`, counted from their submission, if nothing
@@ -102,6 +105,12 @@ impl Client {
     pub fn with_retry(&self, retry: Retry) -> Self {
         let options = CallOptions { retry, ..self.options };
         Self { options, ..self.clone() }
+    }
+
+    /// A handle to the same session whose znodes are created with this ACL.
+    #[must_use]
+    pub fn with_acl(&self, acl: impl Into<Vector<Acl>>) -> Self {
+        Self { acl: acl.into(), ..self.clone() }
     }
 
     /// A handle to the session that there is at present: once another one has followed it, as `Config::on_loss` can ask
@@ -190,7 +199,7 @@ impl Client {
         self.credentials().map(|credentials| credentials.session_id)
     }
 
-    /// What another client needs to resume this session ([`Connector::resume`]), be it later, or in another process:
+    /// What another client needs to resume this session ([`Builder::resume`]), be it later, or in another process:
     /// a secret. None before there is a session.
     pub fn credentials(&self) -> Option<Credentials> {
         self.shared().lock().hub.session.credentials()
@@ -218,17 +227,17 @@ impl Client {
 
 /// Requests. Each has the errors of [`Error`](crate::Error); the codes named are those to expect.
 impl Client {
-    /// Creates a znode, and returns its path, which differs from the one asked for if it is sequential, and its
-    /// `Stat` (opcode `create2`, `createContainer` or `createTTL`; `create` where a server is too old). Refused with `NODE_EXISTS`, `NO_NODE` (no
-    /// parent), `NO_CHILDREN_FOR_EPHEMERALS` or `INVALID_ACL`.
+    /// Creates a znode with the handle's ACL ([`with_acl`](Self::with_acl)), and returns its path, which differs from
+    /// the one asked for if it is sequential, and its `Stat` (opcode `create2`, `createContainer` or `createTTL`;
+    /// `create` where a server is too old). Refused with `NODE_EXISTS`, `NO_NODE` (no parent),
+    /// `NO_CHILDREN_FOR_EPHEMERALS` or `INVALID_ACL`.
     pub fn create(
         &self,
         path: impl Into<Ustring>,
         data: impl Into<Bytes>,
         mode: CreateMode,
-        acl: Vector<Acl>,
     ) -> Call<Created> {
-        self.call(requests::create(path, data, mode, acl))
+        self.call(requests::create(path, data, mode, self.acl.clone()))
     }
 
     /// Deletes a znode, if its data has this version; -1 means any. Refused with `NO_NODE`, `BAD_VERSION` or
@@ -293,18 +302,27 @@ impl Client {
         self.call(requests::any(request))
     }
 
+    #[inline]
     pub(crate) fn call<T>(&self, typed: Typed<T>) -> Call<T> {
         Call::submit(self.shared(), &self.chroot, typed, self.options, |_, _| {})
     }
 
+    /// Runs a recipe for this handle's root and ACL.
+    pub(crate) fn run<T>(&self, recipe: impl FnOnce(&Chroot, Vector<Acl>) -> Errand<T>) -> Call<T> {
+        Call::run(self.shared(), &self.chroot, recipe(&self.chroot, self.acl.clone()), self.options)
+    }
+
     pub(crate) fn standing_call(&self, typed: Typed<ErrorResponse>) -> StandingCall {
-        let accepted = |hub: &mut Hub, request| hub.standing.hold(request);
+        let accepted: Accepted = |hub, request| hub.standing.hold(request);
         let call = Call::submit(self.shared(), &self.chroot, typed, self.options, accepted);
         StandingCall::new(call, self.shared())
     }
 
     fn watch_call<T>(&self, typed: Typed<T>, on_missing: bool) -> WatchCall<T> {
-        let accepted = |hub: &mut Hub, request| hub.watches.hold(request, on_missing);
+        let accepted: Accepted = match on_missing {
+            true => |hub, request| hub.watches.hold(request, true),
+            false => |hub, request| hub.watches.hold(request, false),
+        };
         let call = Call::submit(self.shared(), &self.chroot, typed, self.options, accepted);
         WatchCall::new(call, self.shared())
     }

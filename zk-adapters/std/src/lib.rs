@@ -4,13 +4,13 @@
 //! that wait for them.
 //!
 //! ```no_run
-//! use zk_std::{Client, CreateMode, OPEN_ACL_UNSAFE};
+//! use zk_std::{Client, CreateMode};
 //!
 //! # fn f() -> Result<(), Box<dyn std::error::Error>> {
 //! let (client, events) = Client::connect("zk1:2181,zk2:2181,zk3:2181/app")?;
 //! std::thread::spawn(|| events.for_each(|event| println!("the session: {event:?}")));
 //!
-//! client.create("/config", "v1", CreateMode::Persistent, OPEN_ACL_UNSAFE).wait()?;
+//! client.create("/config", "v1", CreateMode::Persistent).wait()?;
 //! let (znode, mut watch) = client.get_data_and_watch("/config").wait()?;
 //! println!("{:?} since {}", znode.data, znode.stat.mzxid);
 //! println!("changed: {:?}", watch.changed());
@@ -25,7 +25,7 @@
 //! A request ends exactly once: with its answer, with a server's refusal ([`Error::code`]), or without an answer;
 //! then [`Error::delivery`] tells whether a server can have applied it. Lost connections are mended in the
 //! background; requests that were under way are not repeated, unless [`Client::with_retry`] says so. Every request has
-//! a deadline: 30 s, unless [`Connector::deadline`] or [`Client::with_deadline`] says otherwise.
+//! a deadline: 30 s, unless [`Builder::deadline`] or [`Client::with_deadline`] says otherwise.
 //!
 //! # Threads
 //!
@@ -36,36 +36,42 @@
 //!
 //! # Size
 //!
-//! What drives a session here are its threads (159 lines of code), or the [`Driver`] for a loop of one's own (149
+//! What drives a session here are its threads (169 lines of code), or the [`Driver`] for a loop of one's own (149
 //! lines). The crate depends on 17 others: three of its own family, five that are there only to build it, and nine that
 //! are `bytes`, `thiserror`, and `md-5` for SASL with what that needs. The feature `tls` adds rustls.
 
+#[cfg(test)]
+mod budget;
 mod buffer;
+mod builder;
 mod call;
 mod client;
-mod connector;
 mod dial;
 mod driver;
 mod events;
 mod link;
+#[cfg(test)]
+mod model;
 mod news;
 mod operations;
 mod parking;
 mod probe;
 mod pumped;
 mod reader;
+mod recipes;
 #[cfg(feature = "tls")]
 mod secured;
 mod shared;
 mod standing;
+mod sync;
 mod ticker;
 mod transport;
 mod watch;
 mod writer;
 
+pub use builder::Builder;
 pub use call::Call;
 pub use client::Client;
-pub use connector::Connector;
 pub use driver::Driver;
 pub use events::SessionEvents;
 pub use standing::{StandingCall, StandingWatch};
@@ -86,3 +92,8 @@ pub use zk_session::{
     self, Config, Credentials, Delivery, DisconnectReason, Failure, Retry, State, Stats, SubmitError,
     WatchEvent,
 };
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

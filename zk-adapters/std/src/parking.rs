@@ -1,16 +1,18 @@
 //! Waiting for something: with a waker that unparks the thread, or by reading what is waited for oneself.
 
-use core::{task::Waker, time::Duration};
-use std::{
-    sync::Arc,
-    task::Wake,
-    thread::{self, Thread},
-};
+use core::task::Waker;
+use std::{sync::Arc, task::Wake};
 
 use zk_client::Hub;
 use zk_session::Instant;
 
-use crate::shared::Shared;
+use crate::{
+    shared::Shared,
+    sync::{
+        thread::{self, Thread},
+        thread_local,
+    },
+};
 
 struct Unpark(Thread);
 
@@ -33,14 +35,6 @@ pub(crate) fn with_waker<R>(f: impl FnOnce(&Waker) -> R) -> R {
     WAKER.with(f)
 }
 
-/// Sleeps until the thread is unparked, at most for this long. It may return early.
-pub(crate) fn park(limit: Option<Duration>) {
-    match limit {
-        Some(limit) => thread::park_timeout(limit),
-        None => thread::park(),
-    }
-}
-
 /// Something to wait for.
 pub(crate) trait Awaited {
     type Outcome;
@@ -56,18 +50,25 @@ pub(crate) trait Awaited {
 }
 
 impl Shared {
+    /// The outcome, if it is there.
+    #[inline]
+    pub(crate) fn take<A: Awaited>(&self, awaited: &mut A) -> Option<A::Outcome> {
+        let mut inner = self.lock();
+        let outcome = awaited.take(&mut inner.hub);
+        inner.activity += u64::from(outcome.is_some());
+        outcome
+    }
+
     /// Waits for something; none if the moment `until` came before it.
     pub(crate) fn wait_for<A: Awaited>(
         self: &Arc<Self>,
         awaited: &mut A,
         until: Option<Instant>,
     ) -> Option<A::Outcome> {
-        let mut inner = self.lock();
-        if let Some(outcome) = awaited.take(&mut inner.hub) {
-            inner.activity += 1;
-            return Some(outcome);
+        let taken = self.take(awaited);
+        if taken.is_some() {
+            return taken;
         }
-        drop(inner);
         with_waker(|waker| self.wait_long(awaited, until, waker))
     }
 
@@ -100,7 +101,7 @@ impl Shared {
                 awaited.wait(&mut inner.hub, waker);
                 let ticket = A::IS_READ.then(|| inner.follow(waker));
                 drop(inner);
-                park(limit);
+                self.clock.park(limit);
                 now = self.now();
                 inner = self.lock();
                 if let Some(ticket) = ticket {

@@ -1,16 +1,18 @@
-use core::time::Duration;
+use core::{net::SocketAddr, time::Duration};
 use std::{
     io,
     sync::{Arc, PoisonError},
-    thread,
 };
 
+use zk_client::DialError;
 use zk_proto::ServerAddr;
 use zk_session::ConnectionId;
 
 use crate::{
     dial::dial,
     shared::{Guard, Shared},
+    sync::thread,
+    transport::Transport,
 };
 
 /// Starts the thread of one connection: it dials, and reads while nobody else does.
@@ -22,15 +24,10 @@ pub(crate) fn spawn(shared: &Arc<Shared>, connection: ConnectionId, server: Serv
 
 fn run(shared: &Arc<Shared>, connection: ConnectionId, server: &ServerAddr) {
     let limit = shared.lock().hub.session.negotiated_timeout();
-    let dialled = dial(server, limit).and_then(|(stream, address)| {
-        if shared.security.needs_handshake() && shared.lock().link_of(connection).is_some() {
-            shared.lock().hub.is_securing = true;
-        }
-        Ok((shared.security.secure(server, stream, limit)?, address))
-    });
+    let opened = open(shared, connection, server, limit);
     let now = shared.now();
     let mut inner = shared.lock();
-    match dialled {
+    match opened {
         Ok((transport, address)) => {
             if inner.opened(connection, transport, address, now) {
                 drop(inner);
@@ -46,6 +43,23 @@ fn run(shared: &Arc<Shared>, connection: ConnectionId, server: &ServerAddr) {
             }
         }
     }
+}
+
+fn open(
+    shared: &Arc<Shared>,
+    connection: ConnectionId,
+    server: &ServerAddr,
+    limit: Duration,
+) -> Result<(Transport, SocketAddr), DialError> {
+    #[cfg(test)]
+    if let Some(network) = &shared.security.network {
+        return Ok(network.dial());
+    }
+    let (stream, address) = dial(server, limit)?;
+    if shared.security.needs_handshake() && shared.lock().link_of(connection).is_some() {
+        shared.lock().hub.is_securing = true;
+    }
+    Ok((shared.security.secure(server, stream, limit)?, address))
 }
 
 /// Reads to the connection's end, while nobody else does.
@@ -84,7 +98,7 @@ fn attend(shared: &Arc<Shared>, connection: ConnectionId) {
 fn linger<'a>(shared: &'a Arc<Shared>, mut inner: Guard<'a>) -> Guard<'a> {
     inner.hand_over(shared);
     inner = shared.settle(inner);
-    shared.reader.wait_timeout(inner, LINGER).unwrap_or_else(PoisonError::into_inner).0
+    shared.wait_on(&shared.reader, inner, LINGER)
 }
 
 const LINGER: Duration = Duration::from_millis(1);

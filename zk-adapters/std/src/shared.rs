@@ -1,14 +1,19 @@
 use core::{task::Waker, time::Duration};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
 };
 
 use zk_client::{Hub, Machine, Wakeups};
 use zk_proto::ServerAddr;
-use zk_session::{Action, ConnectionId, Epoch, Instant};
+use zk_session::{Action, ConnectionId, Instant};
 
-use crate::{link::Link, probe, reader, transport::Security};
+use crate::{
+    link::Link,
+    probe, reader,
+    sync::{Clock, Condvar, Mutex, MutexGuard},
+    transport::Security,
+};
 
 /// What the handles of a client and its threads share.
 ///
@@ -17,7 +22,7 @@ use crate::{link::Link, probe, reader, transport::Security};
 #[derive(Debug)]
 pub(crate) struct Shared {
     inner: Mutex<Inner>,
-    epoch: Epoch,
+    pub(crate) clock: Clock,
     pub(crate) security: Security,
     /// Told when the session becomes ready, and when it ends.
     milestone: Condvar,
@@ -42,7 +47,7 @@ pub(crate) struct Inner {
 pub(crate) type Guard<'a> = MutexGuard<'a, Inner>;
 
 impl Shared {
-    pub(crate) fn new(session: Machine, epoch: Epoch, security: Security) -> Self {
+    pub(crate) fn new(session: Machine, security: Security) -> Self {
         let inner = Inner {
             hub: Hub::new(session),
             link: None,
@@ -52,11 +57,12 @@ impl Shared {
             tickets: 0,
             wakeups: Wakeups::default(),
         };
-        Self { inner: Mutex::new(inner), epoch, security, milestone: Condvar::new(), reader: Condvar::new() }
+        let (milestone, reader) = (Condvar::new(), Condvar::new());
+        Self { inner: Mutex::new(inner), clock: Clock::new(), security, milestone, reader }
     }
 
     pub(crate) fn now(&self) -> Instant {
-        self.epoch.instant(std::time::Instant::now())
+        self.clock.now()
     }
 
     pub(crate) fn lock(&self) -> Guard<'_> {
@@ -92,6 +98,16 @@ impl Shared {
         }
     }
 
+    /// Leaves the session after something was submitted that has this deadline.
+    #[inline]
+    pub(crate) fn submitted(&self, mut inner: Guard<'_>, deadline: Option<Instant>) {
+        let waker = inner.submitted(self, deadline);
+        drop(inner);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
     /// Leaves the session to others, one of whom goes on to read.
     pub(crate) fn leave(self: &Arc<Self>, mut inner: Guard<'_>) {
         inner.hand_over(self);
@@ -117,8 +133,13 @@ impl Shared {
             if left.is_zero() {
                 return None;
             }
-            (inner, _) = self.milestone.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner);
+            inner = self.wait_on(&self.milestone, inner, left);
         }
+    }
+
+    /// Waits until that is told, at most for so long. It may return early.
+    pub(crate) fn wait_on<'a>(&'a self, told: &Condvar, inner: Guard<'a>, limit: Duration) -> Guard<'a> {
+        self.clock.wait(&self.inner, told, inner, limit)
     }
 
     fn wake(&self, wakeups: Wakeups) {
@@ -179,7 +200,8 @@ impl Inner {
 
     /// Something was submitted that has this deadline. Returns whom to wake: it leaves when its owner waits for it,
     /// which may be now or never, so somebody has to look.
-    pub(crate) fn submitted(&mut self, shared: &Shared, deadline: Option<Instant>) -> Option<Waker> {
+    #[inline]
+    fn submitted(&mut self, shared: &Shared, deadline: Option<Instant>) -> Option<Waker> {
         self.activity += 1;
         if deadline.is_some_and(|deadline| deadline < self.alarm) {
             return self.hub.driver.take();
@@ -195,7 +217,7 @@ impl Inner {
 
     /// Gives memory back that wasn't needed of late.
     pub(crate) fn give_back(&mut self) {
-        self.hub.slots.give_back();
+        self.hub.give_back();
         if let Some(link) = &mut self.link {
             link.give_back();
         }
@@ -224,7 +246,7 @@ impl Inner {
     }
 
     fn take_wakeups(&mut self) -> Option<Wakeups> {
-        self.wakeups.events.clear();
+        self.wakeups.events = Vec::new();
         let is_needed = !self.wakeups.wakers.is_empty() || self.wakeups.milestone;
         is_needed.then(|| core::mem::take(&mut self.wakeups))
     }

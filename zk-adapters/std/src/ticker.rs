@@ -1,12 +1,9 @@
 use core::{task::Waker, time::Duration};
-use std::{io, sync::Arc, thread};
+use std::{io, sync::Arc};
 
 use zk_session::Instant;
 
-use crate::{
-    parking::{park, with_waker},
-    shared::Shared,
-};
+use crate::{parking::with_waker, shared::Shared, sync::thread};
 
 /// Starts the thread that acts upon time. It also writes for those who submit and don't wait.
 pub(crate) fn spawn(shared: &Arc<Shared>) -> io::Result<()> {
@@ -42,7 +39,7 @@ fn run(shared: &Arc<Shared>, waker: &Waker) {
         inner.hub.driver = Some(waker.clone());
         inner.alarm = alarm.unwrap_or(Instant::MAX);
         drop(inner);
-        park(alarm.map(|alarm| alarm - now));
+        shared.clock.park(alarm.map(|alarm| alarm - now));
         shared.lock().hub.driver = None;
     }
     core::mem::forget(guard);

@@ -17,6 +17,8 @@ use crate::secured::Secured;
 pub(crate) struct Security {
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<Tls>,
+    #[cfg(test)]
+    pub(crate) network: Option<crate::model::Network>,
 }
 
 impl Security {
@@ -51,6 +53,8 @@ pub(crate) enum Transport {
     Plain(TcpStream),
     #[cfg(feature = "tls")]
     Secured(Box<Secured>),
+    #[cfg(test)]
+    Model(crate::model::Stream),
 }
 
 impl Transport {
@@ -65,6 +69,8 @@ impl Transport {
             },
             #[cfg(feature = "tls")]
             Self::Secured(secured) => secured.write(bytes),
+            #[cfg(test)]
+            Self::Model(stream) => stream.write(bytes),
         }
     }
 
@@ -74,6 +80,8 @@ impl Transport {
             Self::Plain(_) => false,
             #[cfg(feature = "tls")]
             Self::Secured(secured) => secured.has_rest(),
+            #[cfg(test)]
+            Self::Model(_) => false,
         }
     }
 
@@ -82,19 +90,33 @@ impl Transport {
             Self::Plain(stream) => (&*stream).read(buffer),
             #[cfg(feature = "tls")]
             Self::Secured(secured) => secured.read(buffer),
+            #[cfg(test)]
+            Self::Model(stream) => stream.read(buffer),
         }
     }
 
     pub(crate) fn set_read_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
+        #[cfg(test)]
+        if let Self::Model(stream) = self {
+            return stream.set_read_limit(limit);
+        }
         self.socket().set_read_timeout(limit)
     }
 
     pub(crate) fn set_write_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
+        #[cfg(test)]
+        if let Self::Model(stream) = self {
+            return stream.set_write_limit(limit);
+        }
         self.socket().set_write_timeout(limit)
     }
 
     /// Ends all reads and writes, those under way too.
     pub(crate) fn shut_down(&self) {
+        #[cfg(test)]
+        if let Self::Model(stream) = self {
+            return stream.shut_down();
+        }
         // It fails only if the connection is gone already.
         let _ = self.socket().shutdown(Shutdown::Both);
     }
@@ -104,6 +126,8 @@ impl Transport {
             Self::Plain(stream) => stream,
             #[cfg(feature = "tls")]
             Self::Secured(secured) => secured.socket(),
+            #[cfg(test)]
+            Self::Model(_) => unreachable!("it has none, and nobody asks"),
         }
     }
 }

@@ -1,8 +1,8 @@
-use std::{io, sync::Arc, thread};
+use std::{io, sync::Arc};
 
 use zk_session::ConnectionId;
 
-use crate::{dial::WRITE_PATIENCE, shared::Shared, transport::Transport};
+use crate::{dial::WRITE_PATIENCE, shared::Shared, sync::thread, transport::Transport};
 
 /// Waits, on a thread of its own, until a server takes what it doesn't take at once, so that nobody else waits for it.
 pub(crate) fn spawn(

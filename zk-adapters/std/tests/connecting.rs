@@ -5,12 +5,11 @@ mod story;
 use core::{net::SocketAddr, time::Duration};
 use std::time::Instant;
 
-use story::{PATIENCE, Patient, connect, connector, event, standalone};
+use story::{PATIENCE, Patient, builder, connect, event, standalone};
 use zk_harness::{BlackHole, DeadPort};
 use zk_session::ServerOrder;
 use zk_std::{
-    AttemptCause, Client, ConnectError, CreateMode, DialError, OPEN_ACL_UNSAFE, ServerAddr, SessionEnd,
-    SessionEvent,
+    AttemptCause, Client, ConnectError, CreateMode, DialError, ServerAddr, SessionEnd, SessionEvent,
 };
 
 #[test]
@@ -26,8 +25,8 @@ fn a_server_is_found_among_dead_silent_and_unknown_ones() {
     ];
     // Whatever the order in which they are tried.
     for seed in 0..4 {
-        let connector = connector(&servers.join(",")).seed(seed).session_timeout(Duration::from_secs(2));
-        let (client, mut events) = connector.connect_limit(PATIENCE).connect().unwrap();
+        let builder = builder(&servers.join(",")).seed(seed).session_timeout(Duration::from_secs(2));
+        let (client, mut events) = builder.connect_limit(PATIENCE).connect().unwrap();
         let connected = event(&mut events, |event| matches!(event, SessionEvent::Connected { .. }));
         let SessionEvent::Connected { server: found, address, .. } = connected else { unreachable!() };
         assert_eq!(address, server.address(0));
@@ -43,8 +42,8 @@ fn a_failure_comes_in_time_and_names_a_reason_for_each_server() {
     let servers = format!("{},{},{UNKNOWN}", dead.address(), silent.address());
     let limit = Duration::from_secs(4);
     let begun = Instant::now();
-    let connector = connector(&servers).session_timeout(Duration::from_secs(2)).connect_limit(limit);
-    let error = connector.connect().unwrap_err();
+    let builder = builder(&servers).session_timeout(Duration::from_secs(2)).connect_limit(limit);
+    let error = builder.connect().unwrap_err();
     assert!(begun.elapsed() < limit + Duration::from_secs(2), "{:?}", begun.elapsed());
 
     let ConnectError::TimedOut { failures, .. } = &error else { panic!("{error:?}") };
@@ -68,8 +67,8 @@ fn servers_are_tried_in_the_order_that_is_asked_for() {
     let dead = DeadPort::take().unwrap();
     let (good, bad) = (server.address(0).to_string(), dead.address().to_string());
     let first_tried = |order: ServerOrder, seed: u64| {
-        let connector = connector(&format!("{bad},{good}")).seed(seed).connect_limit(PATIENCE);
-        let ordered = connector.configure(|config| config.server_order = order);
+        let builder = builder(&format!("{bad},{good}")).seed(seed).connect_limit(PATIENCE);
+        let ordered = builder.configure(|config| config.server_order = order);
         let (_client, mut events) = ordered.connect().unwrap();
         let Some(SessionEvent::Connecting { server }) = events.try_next() else { panic!("no attempt") };
         server.to_string()
@@ -97,8 +96,8 @@ fn the_attempts_are_told_from_the_first_on() {
 #[test]
 fn requests_may_be_submitted_before_there_is_a_session() {
     let server = standalone();
-    let (client, _) = connector(&server.connect_string()).start().unwrap();
-    let create = client.create("/a", "", CreateMode::Persistent, OPEN_ACL_UNSAFE);
+    let (client, _) = builder(&server.connect_string()).start().unwrap();
+    let create = client.create("/a", "", CreateMode::Persistent);
     assert_eq!(client.session_id(), None);
     create.patient().unwrap();
     assert!(client.session_id().is_some());
@@ -107,7 +106,7 @@ fn requests_may_be_submitted_before_there_is_a_session() {
 #[test]
 fn a_client_that_finds_no_server_is_closed_at_once() {
     let dead = DeadPort::take().unwrap();
-    let (client, _) = connector(&dead.address().to_string()).start().unwrap();
+    let (client, _) = builder(&dead.address().to_string()).start().unwrap();
     let waiting = client.sync("/");
     assert_eq!(client.close(), SessionEnd::Closed { confirmed: false });
     let delivery = waiting.patient().unwrap_err().delivery();

@@ -7,11 +7,11 @@ mod story;
 use core::time::Duration;
 use std::{thread, time::Instant};
 
-use story::{PATIENCE, Patient, changed, connect, connector, event, make_familiar, standalone, until};
+use story::{PATIENCE, Patient, builder, changed, connect, event, make_familiar, standalone, until};
 use zk_harness::{Direction, Ensemble, Relay};
 use zk_std::{
-    ConnectError, CreateMode, Credentials, Error, EventType, OPEN_ACL_UNSAFE, SessionEnd, SessionEvent,
-    State, SubmitError, WatchEnded,
+    ConnectError, CreateMode, Credentials, Error, EventType, SessionEnd, SessionEvent, State, SubmitError,
+    WatchEnded,
 };
 
 #[test]
@@ -20,7 +20,7 @@ fn a_close_is_confirmed_and_takes_the_ephemeral_znodes_with_it() {
     let (observer, _) = connect(&server.connect_string());
     let (client, mut events) = connect(&server.connect_string());
     make_familiar(&client, &mut events);
-    let create = client.create("/e", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE);
+    let create = client.create("/e", "", CreateMode::Ephemeral);
     let (_, mut watch) = client.exists_and_watch("/never").patient().unwrap();
 
     assert_eq!(client.close(), SessionEnd::Closed { confirmed: true });
@@ -39,7 +39,7 @@ fn dropping_the_last_handle_closes_the_session_after_its_requests() {
     let (observer, _) = connect(&server.connect_string());
     let (client, mut events) = connect(&server.connect_string());
     make_familiar(&client, &mut events);
-    let create = client.create("/e", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE);
+    let create = client.create("/e", "", CreateMode::Ephemeral);
     let clone = client.with_deadline(PATIENCE);
     drop(client);
     clone.sync("/").patient().unwrap();
@@ -53,8 +53,8 @@ fn dropping_the_last_handle_closes_the_session_after_its_requests() {
 fn a_close_that_no_server_confirms_ends_in_time() {
     let server = standalone();
     let relay = Relay::start(server.address(0)).unwrap();
-    let connector = connector(&relay.address().to_string());
-    let impatient = connector.configure(|config| config.close_timeout = Duration::from_millis(100));
+    let builder = builder(&relay.address().to_string());
+    let impatient = builder.configure(|config| config.close_timeout = Duration::from_millis(100));
     let (client, _) = impatient.connect().unwrap();
     relay.black_hole(Direction::ToClient);
     assert_eq!(client.close(), SessionEnd::Closed { confirmed: false });
@@ -65,9 +65,9 @@ fn a_session_that_was_cut_off_too_long_is_told_that_it_has_expired() {
     let server = standalone();
     let relay = Relay::start(server.address(0)).unwrap();
     let (observer, _) = connect(&server.connect_string());
-    let cut_off = connector(&relay.address().to_string()).session_timeout(Duration::from_secs(1));
+    let cut_off = builder(&relay.address().to_string()).session_timeout(Duration::from_secs(1));
     let (client, mut events) = cut_off.connect().unwrap();
-    client.create("/e", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).patient().unwrap();
+    client.create("/e", "", CreateMode::Ephemeral).patient().unwrap();
     let (_, mut own_watch) = client.exists_and_watch("/never").patient().unwrap();
     let (_, mut watch) = observer.get_data_and_watch("/e").patient().unwrap();
 
@@ -88,8 +88,8 @@ fn a_session_that_was_cut_off_too_long_is_told_that_it_has_expired() {
 #[test]
 fn an_idle_session_is_kept_alive_and_measures_how_far_its_server_is() {
     let server = standalone();
-    let connector = connector(&server.connect_string()).session_timeout(Duration::from_secs(3));
-    let (client, mut events) = connector.connect().unwrap();
+    let builder = builder(&server.connect_string()).session_timeout(Duration::from_secs(3));
+    let (client, mut events) = builder.connect().unwrap();
     event(&mut events, |event| matches!(event, SessionEvent::Ready));
     thread::sleep(Duration::from_millis(4500));
     let stats = client.stats();
@@ -103,7 +103,7 @@ fn an_idle_session_is_kept_alive_and_measures_how_far_its_server_is() {
 fn a_session_is_resumed_by_another_client() {
     let server = standalone();
     let credentials = abandon_session(&server);
-    let resumed = connector(&server.connect_string()).resume(credentials.clone());
+    let resumed = builder(&server.connect_string()).resume(credentials.clone());
     let (client, mut events) = resumed.connect().unwrap();
     event(&mut events, |event| matches!(event, SessionEvent::Connected { resumed: true, .. }));
     assert_eq!(client.session_id(), Some(credentials.session_id));
@@ -116,7 +116,7 @@ fn a_session_with_a_wrong_password_is_expired() {
     let server = standalone();
     let mut credentials = abandon_session(&server);
     credentials.password = vec![7; 16].into();
-    let refused = connector(&server.connect_string()).resume(credentials).connect();
+    let refused = builder(&server.connect_string()).resume(credentials).connect();
     assert!(matches!(refused, Err(ConnectError::Expired { .. })), "{refused:?}");
 }
 
@@ -124,7 +124,7 @@ fn a_session_with_a_wrong_password_is_expired() {
 fn abandon_session(server: &Ensemble) -> Credentials {
     let relay = Relay::start(server.address(0)).unwrap();
     let (client, _) = connect(&relay.address().to_string());
-    client.create("/e", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).patient().unwrap();
+    client.create("/e", "", CreateMode::Ephemeral).patient().unwrap();
     let credentials = client.credentials().unwrap();
     relay.refuse();
     relay.cut();
@@ -137,7 +137,7 @@ fn a_wait_that_is_given_up_leaves_the_request_under_way() {
     let relay = Relay::start(server.address(0)).unwrap();
     let (client, _) = connect(&relay.address().to_string());
     relay.black_hole(Direction::ToClient);
-    let mut create = client.create("/a", "", CreateMode::Persistent, OPEN_ACL_UNSAFE);
+    let mut create = client.create("/a", "", CreateMode::Persistent);
     let begun = Instant::now();
     assert!(create.wait_timeout(Duration::from_millis(200)).is_none());
     assert!(begun.elapsed() >= Duration::from_millis(200) && begun.elapsed() < Duration::from_secs(2));
@@ -149,7 +149,7 @@ fn a_wait_that_is_given_up_leaves_the_request_under_way() {
 fn every_wait_ends_when_another_thread_closes_the_session() {
     let server = standalone();
     let relay = Relay::start(server.address(0)).unwrap();
-    let impatient = connector(&relay.address().to_string());
+    let impatient = builder(&relay.address().to_string());
     let impatient = impatient.configure(|config| config.close_timeout = Duration::from_millis(300));
     let (client, mut events) = impatient.connect().unwrap();
     let (_, mut watch) = client.exists_and_watch("/never").patient().unwrap();

@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 
 use story::{Patient, changed, connect, ensemble, event};
 use zk_harness::Ensemble;
-use zk_std::{CreateMode, EventType, OPEN_ACL_UNSAFE, SessionEvent, SessionEvents};
+use zk_std::{CreateMode, EventType, SessionEvent, SessionEvents};
 
 #[test]
 fn a_session_outlives_a_killed_server() {
@@ -26,7 +26,7 @@ fn survives(fault: impl Fn(&Ensemble, usize)) {
     let (client, mut events) = connect(&ensemble.connect_string());
     let session_id = client.session_id();
     // On servers before 3.5 the first create costs the connection.
-    client.create("/e", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).patient().unwrap();
+    client.create("/e", "", CreateMode::Ephemeral).patient().unwrap();
     let first = last_connected_to(&mut events);
     let (_, mut watch) = client.get_data_and_watch("/e").patient().unwrap();
 
@@ -55,7 +55,7 @@ fn a_change_while_away_is_told_to_a_watch_set_before() {
     let relay = zk_harness::Relay::start(ensemble.address(0)).unwrap();
     let (client, mut events) = connect(&relay.address().to_string());
     let (other, _) = connect(&ensemble.address(0).to_string());
-    other.create("/a", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().unwrap();
+    other.create("/a", "", CreateMode::Persistent).patient().unwrap();
     let (_, mut data) = client.get_data_and_watch("/a").patient().unwrap();
     let (_, mut children) = client.get_children_and_watch("/a").patient().unwrap();
     let (_, mut missing) = client.exists_and_watch("/b").patient().unwrap();
@@ -64,8 +64,8 @@ fn a_change_while_away_is_told_to_a_watch_set_before() {
     relay.cut();
     event(&mut events, |event| matches!(event, SessionEvent::Disconnected { .. }));
     other.set_data("/a", "changed", 0).patient().unwrap();
-    other.create("/a/c", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().unwrap();
-    other.create("/b", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().unwrap();
+    other.create("/a/c", "", CreateMode::Persistent).patient().unwrap();
+    other.create("/b", "", CreateMode::Persistent).patient().unwrap();
     relay.accept();
 
     assert_eq!(changed(&mut data).unwrap().event_type, EventType::NODE_DATA_CHANGED);
@@ -101,10 +101,10 @@ fn a_recorded_session_is_replayed_to_the_byte() {
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("std.drive");
     let tick = core::time::Duration::from_millis(500);
     let served = Served::start(Options { servers: 3, tick, ..Options::default() }).unwrap();
-    let connector = Client::connector(&served.connect_string()).unwrap();
-    let (client, mut events) = connector.record(Recorder::create(&path).unwrap()).connect().unwrap();
+    let builder = Client::builder(&served.connect_string()).unwrap();
+    let (client, mut events) = builder.record(Recorder::create(&path).unwrap()).connect().unwrap();
     client.add_auth("digest", "me:correct horse").patient().unwrap();
-    client.create("/e", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).patient().unwrap();
+    client.create("/e", "", CreateMode::Ephemeral).patient().unwrap();
     let (_, mut watch) = client.get_data_and_watch("/e").patient().unwrap();
     let address = last_connected_to(&mut events);
     served.crash((0..3).find(|&server| served.address(server) == address).unwrap());

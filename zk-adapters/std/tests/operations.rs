@@ -4,16 +4,19 @@
 
 mod story;
 
-use story::{Patient, changed, connect, connector, server_has, standalone, told};
-use zk_harness::Options;
+use core::time::Duration;
+use std::time::Instant;
+
+use story::{Patient, builder, changed, connect, server_has, standalone, told};
+use zk_harness::{Direction, Options, Relay};
 use zk_proto::{
     Acl, AddWatchMode, CheckVersionRequest, CreateRequest, DeleteRequest, EventType, GetChildrenRequest,
     GetDataRequest, Id, Op, OpResult, Perms, SetDataRequest, Vector, WatcherType, Zxid,
 };
 use zk_session::{DigestMd5, Sasl};
 use zk_std::{
-    Client, ConnectError, CreateMode, Error, ErrorCode, OPEN_ACL_UNSAFE, SessionEvent, StandingEvent,
-    WatchEnded,
+    Client, ConnectError, CreateMode, Error, ErrorCode, Failure, OPEN_ACL_UNSAFE, SessionEvent,
+    StandingEvent, WatchEnded,
 };
 
 fn create(path: &str) -> Op {
@@ -21,7 +24,7 @@ fn create(path: &str) -> Op {
 }
 
 fn persistent(client: &Client, path: &'static str) {
-    client.create(path, "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().unwrap();
+    client.create(path, "", CreateMode::Persistent).patient().unwrap();
 }
 
 #[test]
@@ -72,7 +75,7 @@ fn identities_open_what_their_acl_closes_and_are_told_to_every_server() {
     client.add_auth("digest", "bob:secret").patient().unwrap();
     let bob = Acl { perms: Perms::ALL, id: Id { scheme: "auth".into(), id: "".into() } };
     let acl = Vector::from(vec![bob]);
-    client.create("/bobs", "x", CreateMode::Persistent, acl.clone()).patient().unwrap();
+    client.with_acl(acl.clone()).create("/bobs", "x", CreateMode::Persistent).patient().unwrap();
     let stored = client.get_acl("/bobs").patient().unwrap();
     let entry = stored.acl.iter().next().unwrap();
     assert_eq!(entry.id.id, "bob:fyVmFCwVbTJYrznoSu1koqYEYF0=");
@@ -80,7 +83,7 @@ fn identities_open_what_their_acl_closes_and_are_told_to_every_server() {
     let (stranger, _) = connect(&server.connect_string());
     let refused = stranger.get_data("/bobs").patient().unwrap_err();
     assert_eq!(refused.code(), Some(ErrorCode::NO_AUTH));
-    stranger.create("/s", "", CreateMode::Ephemeral, acl).patient().unwrap_err();
+    stranger.with_acl(acl).create("/s", "", CreateMode::Ephemeral).patient().unwrap_err();
 
     // The server forgets who a connection was.
     server.kill(0);
@@ -113,7 +116,7 @@ fn a_session_knows_its_ephemerals_descendants_and_identities() {
     persistent(&root, "/app");
     let (client, _) = connect(&format!("{}/app", server.connect_string()));
     persistent(&client, "/a");
-    client.create("/a/e", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).patient().unwrap();
+    client.create("/a/e", "", CreateMode::Ephemeral).patient().unwrap();
     let ephemerals = client.get_ephemerals("/").patient().unwrap();
     assert_eq!(ephemerals.iter_str().collect::<Vec<_>>(), ["/a/e"], "the chroot is invisible");
     assert_eq!(client.get_all_children_number("/a").patient().unwrap(), 1);
@@ -215,7 +218,7 @@ fn the_configuration_of_an_ensemble_is_read_and_a_reconfig_is_refused_as_servers
 fn what_a_server_does_not_have_is_made_up_for_or_told() {
     let server = standalone();
     let (client, _) = connect(&server.connect_string());
-    let created = client.create("/a", "x", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient();
+    let created = client.create("/a", "x", CreateMode::Persistent).patient();
     assert_eq!(created.unwrap().path, "/a");
     if server_has(3, 7) {
         return;
@@ -249,19 +252,19 @@ fn sasl_server(is_required: bool) -> (zk_harness::Ensemble, std::path::PathBuf) 
 #[test]
 fn sasl_authenticates_on_every_connection() {
     let (server, jaas) = sasl_server(true);
-    let connector = connector(&server.connect_string());
+    let builder = builder(&server.connect_string());
     let sasl = || Sasl::new(DigestMd5::new("alice", "alice-secret", b"a key of the test's own"));
-    let (client, _) = connector.clone().configure(|config| config.sasl = Some(sasl())).connect().unwrap();
+    let (client, _) = builder.clone().configure(|config| config.sasl = Some(sasl())).connect().unwrap();
     let alices = Acl { perms: Perms::ALL, id: Id { scheme: "sasl".into(), id: "alice".into() } };
     let acl = Vector::from(vec![alices]);
-    client.create("/alices", "x", CreateMode::Persistent, acl).patient().unwrap();
+    client.with_acl(acl).create("/alices", "x", CreateMode::Persistent).patient().unwrap();
     server.kill(0);
     server.restart(0).unwrap();
     let retried = client.with_retry(zk_std::Retry::WhenSafe);
     assert_eq!(retried.get_data("/alices").patient().unwrap().data.as_deref(), Some(&b"x"[..]));
 
     let wrong = Sasl::new(DigestMd5::new("alice", "wrong", b"a key of the test's own"));
-    let refused = connector.configure(|config| config.sasl = Some(wrong)).connect();
+    let refused = builder.configure(|config| config.sasl = Some(wrong)).connect();
     if server_has(3, 6) {
         assert!(matches!(refused, Err(ConnectError::AuthFailed)), "{refused:?}");
     }
@@ -277,7 +280,7 @@ fn handles_with_roots_of_their_own_share_a_session() {
     let app = outer.chroot("/app").unwrap();
     let inner = app.chroot("/inner").unwrap();
     assert_eq!(app.session_id(), outer.session_id());
-    let created = inner.create("/x", "1", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().unwrap();
+    let created = inner.create("/x", "1", CreateMode::Persistent).patient().unwrap();
     assert_eq!(created.path, "/x");
     let (_, mut watch) = inner.get_data_and_watch("/x").patient().unwrap();
     outer.set_data("/app/inner/x", "2", -1).patient().unwrap();
@@ -290,4 +293,33 @@ fn handles_with_roots_of_their_own_share_a_session() {
     assert!(matches!(error, Error::NotSubmitted(zk_std::SubmitError::InvalidPath(_))), "{error:?}");
     inner.delete("/", -1).patient().unwrap_err();
     assert!(outer.chroot("app").is_err());
+}
+
+#[test]
+fn recipes_make_what_is_missing_of_a_root_and_have_one_deadline_each() {
+    let server = standalone();
+    let relay = Relay::start(server.address(0)).unwrap();
+    let (outside, _) = connect(&relay.address().to_string());
+    let app = outside.chroot("/apps/mine").unwrap();
+    app.ensure_path("/").patient().unwrap();
+    let created = app.create_with_parents("/a/b", "", CreateMode::Persistent).patient().unwrap();
+    assert_eq!(created.path, "/a/b");
+    assert!(outside.exists("/apps/mine/a/b").patient().unwrap().is_some());
+    let protected = app.create_protected("/q-", "", CreateMode::PersistentSequential).patient().unwrap();
+    assert!(protected.path.as_str().unwrap().starts_with("/_c_"), "{}", protected.path);
+    assert_eq!(app.set_or_create("/s", "1").patient().unwrap().version, 0);
+
+    relay.black_hole(Direction::ToClient);
+    let limit = Duration::from_millis(200);
+    let hasty = app.with_deadline(limit);
+    let begun = Instant::now();
+    let calls = [hasty.ensure_path("/c/d"), hasty.delete_recursive("/a")];
+    for call in calls {
+        let late = call.patient().unwrap_err();
+        assert!(matches!(late, Error::Failed { failure: Failure::Deadline, .. }), "{late}");
+    }
+    assert!(begun.elapsed() < limit + Duration::from_secs(1), "{:?}", begun.elapsed());
+    relay.heal();
+    outside.chroot("/apps").unwrap().delete_recursive("/mine").patient().unwrap();
+    assert_eq!(outside.exists("/apps/mine").patient().unwrap(), None);
 }

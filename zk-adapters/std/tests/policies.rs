@@ -5,7 +5,7 @@ mod story;
 use core::time::Duration;
 
 use story::{
-    PATIENCE, Patient, changed, connect, connector, ensemble, event, make_familiar, standalone, until,
+    PATIENCE, Patient, builder, changed, connect, ensemble, event, make_familiar, standalone, until,
 };
 use zk_harness::Relay;
 use zk_proto::{CreateRequest, Request};
@@ -16,7 +16,7 @@ use zk_std::{CreateMode, DisconnectReason, Error, OPEN_ACL_UNSAFE, SessionEvent,
 fn a_session_moves_when_its_server_leaves_the_list() {
     let ensemble = ensemble();
     let (client, mut events) = connect(&ensemble.address(0).to_string());
-    client.create("/mine", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).patient().unwrap();
+    client.create("/mine", "", CreateMode::Ephemeral).patient().unwrap();
     let session_id = client.session_id();
     client.update_servers(&format!("{},{}", ensemble.address(1), ensemble.address(2))).unwrap();
     let moved = |event: &SessionEvent| {
@@ -34,8 +34,8 @@ fn a_session_moves_when_its_server_leaves_the_list() {
 fn a_session_that_is_never_resumed_is_followed_by_another_one() {
     let server = standalone();
     let relay = Relay::start(server.address(0)).unwrap();
-    let connector = connector(&relay.address().to_string()).connect_limit(PATIENCE);
-    let never = connector.configure(|config| config.on_loss = OnLoss::NewSession);
+    let builder = builder(&relay.address().to_string()).connect_limit(PATIENCE);
+    let never = builder.configure(|config| config.on_loss = OnLoss::NewSession);
     let (client, mut events) = never.connect().unwrap();
     let first = client.session_id();
     event(&mut events, |event| matches!(event, SessionEvent::Ready));
@@ -60,9 +60,9 @@ fn a_session_that_is_never_resumed_is_followed_by_another_one() {
 #[test]
 fn a_session_told_to_expire_by_itself_does_so_without_a_server() {
     let server = standalone();
-    let connector = connector(&server.connect_string()).connect_limit(PATIENCE);
+    let builder = builder(&server.connect_string()).connect_limit(PATIENCE);
     let own =
-        connector.session_timeout(Duration::from_secs(2)).configure(|config| config.expiry = Expiry::Client);
+        builder.session_timeout(Duration::from_secs(2)).configure(|config| config.expiry = Expiry::Client);
     let (client, mut events) = own.connect().unwrap();
     server.kill(0);
     let by_client =
@@ -79,7 +79,7 @@ fn an_ephemeral_znode_whose_creation_was_given_up_is_told() {
     let (client, mut events) = connect(&relay.address().to_string());
     make_familiar(&client, &mut events);
     relay.delay(Duration::from_millis(300));
-    let create = client.create("/orphan-", "", CreateMode::EphemeralSequential, OPEN_ACL_UNSAFE);
+    let create = client.create("/orphan-", "", CreateMode::EphemeralSequential);
     // It has left when its answer is on the way.
     until(|| client.stats().in_flight > 0);
     drop(create);

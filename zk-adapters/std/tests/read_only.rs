@@ -4,12 +4,9 @@ mod story;
 
 use core::time::Duration;
 
-use story::{PATIENCE, Patient, changed, connect, connector, event, server_has, until};
+use story::{PATIENCE, Patient, builder, changed, connect, event, server_has, until};
 use zk_harness::{Ensemble, Mode, Options};
-use zk_std::{
-    AttemptCause, CreateMode, DisconnectReason, ErrorCode, EventType, OPEN_ACL_UNSAFE, Retry, SessionEvent,
-    State,
-};
+use zk_std::{AttemptCause, CreateMode, DisconnectReason, ErrorCode, EventType, Retry, SessionEvent, State};
 
 /// Servers that serve reads when they have lost their quorum, to sessions that are theirs alone.
 fn ensemble() -> Ensemble {
@@ -29,22 +26,22 @@ fn wait_for(ensemble: &Ensemble, server: usize, mode: Mode) {
 fn a_session_lives_on_a_read_only_server_and_moves_to_a_read_write_one() {
     let ensemble = ensemble();
     let (writer, _) = connect(&ensemble.connect_string());
-    writer.create("/a", "x", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().unwrap();
+    writer.create("/a", "x", CreateMode::Persistent).patient().unwrap();
     writer.sync("/").patient().unwrap();
     writer.close();
     ensemble.kill(0);
     ensemble.kill(1);
     wait_for(&ensemble, 2, Mode::ReadOnly);
 
-    let connector = connector(&ensemble.connect_string()).connect_limit(PATIENCE);
-    let (client, mut events) = connector.configure(|config| config.read_only = true).connect().unwrap();
+    let builder = builder(&ensemble.connect_string()).connect_limit(PATIENCE);
+    let (client, mut events) = builder.configure(|config| config.read_only = true).connect().unwrap();
     let is_read_only =
         |event: &SessionEvent| matches!(event, SessionEvent::Connected { read_only: true, .. });
     event(&mut events, is_read_only);
     assert_eq!(client.state(), State::ConnectedReadOnly);
     assert_eq!(client.credentials(), None, "no other server knows this session");
     assert_eq!(client.get_data("/a").patient().unwrap().data.as_deref(), Some(&b"x"[..]));
-    let refused = client.create("/b", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().unwrap_err();
+    let refused = client.create("/b", "", CreateMode::Persistent).patient().unwrap_err();
     assert_eq!(refused.code(), Some(ErrorCode::NOT_READ_ONLY));
     // Such refusals overtake the answers to earlier reads: each request gets its own all the same.
     for _ in 0..50 {
@@ -65,7 +62,7 @@ fn a_session_lives_on_a_read_only_server_and_moves_to_a_read_write_one() {
     event(&mut events, is_read_write);
     let client = client.with_retry(Retry::WhenSafe);
     client.sync("/").patient().unwrap();
-    client.create("/b", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().unwrap();
+    client.create("/b", "", CreateMode::Persistent).patient().unwrap();
     assert!(client.credentials().is_some());
     client.set_data("/a", "z", -1).patient().unwrap();
     let change = changed(&mut watch).unwrap();
@@ -82,8 +79,8 @@ fn a_session_that_is_not_meant_for_read_only_servers_waits_for_a_read_write_one(
     ensemble.kill(0);
     ensemble.kill(1);
     wait_for(&ensemble, 2, Mode::ReadOnly);
-    let connector = connector(&ensemble.connect_string()).connect_limit(PATIENCE);
-    let (client, mut events) = connector.start().unwrap();
+    let builder = builder(&ensemble.connect_string()).connect_limit(PATIENCE);
+    let (client, mut events) = builder.start().unwrap();
     event(&mut events, |event| matches!(event, SessionEvent::AllServersFailed { .. }));
     ensemble.restart(0).unwrap();
     event(&mut events, |event| matches!(event, SessionEvent::Ready));
@@ -95,12 +92,12 @@ fn a_session_that_is_not_meant_for_read_only_servers_waits_for_a_read_write_one(
 #[test]
 fn a_session_of_the_whole_ensemble_outlives_the_loss_of_the_quorum() {
     let ensemble = Options::new().jvm_flag("-Dreadonlymode.enabled=true").start(3).unwrap();
-    let connector = connector(&ensemble.address(2).to_string())
+    let builder = builder(&ensemble.address(2).to_string())
         .connect_limit(PATIENCE)
         .session_timeout(Duration::from_secs(30));
-    let lenient = connector.configure(|config| config.read_only = true);
+    let lenient = builder.configure(|config| config.read_only = true);
     let (client, mut events) = lenient.clone().connect().unwrap();
-    client.create("/mine", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).patient().unwrap();
+    client.create("/mine", "", CreateMode::Ephemeral).patient().unwrap();
     let session_id = client.session_id();
     while events.try_next().is_some() {}
     ensemble.kill(0);

@@ -7,14 +7,14 @@ mod story;
 use std::thread;
 
 use story::{Patient, changed, connect, server_has, standalone};
-use zk_std::{Client, CreateMode, Delivery, ErrorCode, OPEN_ACL_UNSAFE, SubmitError};
+use zk_std::{Client, CreateMode, Delivery, ErrorCode, SubmitError};
 
 #[test]
 fn a_znode_is_created_read_changed_listed_and_deleted() {
     let server = standalone();
     let (client, _) = connect(&server.connect_string());
 
-    let created = client.create("/a", "one", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().unwrap();
+    let created = client.create("/a", "one", CreateMode::Persistent).patient().unwrap();
     assert_eq!(created.path.as_str(), Some("/a"));
 
     let znode = client.get_data("/a").patient().unwrap();
@@ -26,7 +26,7 @@ fn a_znode_is_created_read_changed_listed_and_deleted() {
     assert_eq!(changed.version, 1);
     assert_eq!(client.exists("/a").patient().unwrap(), Some(changed));
 
-    client.create("/a/b", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).patient().unwrap();
+    client.create("/a/b", "", CreateMode::Ephemeral).patient().unwrap();
     let children = client.get_children("/a").patient().unwrap();
     assert_eq!(children.children.iter_str().collect::<Vec<_>>(), ["b"]);
     assert_eq!(children.stat.num_children, 1);
@@ -44,7 +44,7 @@ fn each_mode_creates_its_kind_of_znode() {
     let server = standalone();
     let (client, _) = connect(&server.connect_string());
     let session_id = client.session_id().unwrap();
-    let create = |path: &'static str, mode| client.create(path, "", mode, OPEN_ACL_UNSAFE).patient();
+    let create = |path: &'static str, mode| client.create(path, "", mode).patient();
 
     create("/e", CreateMode::Ephemeral).unwrap();
     let ephemeral = client.exists("/e").patient().unwrap().unwrap();
@@ -70,8 +70,8 @@ fn a_refusal_tells_the_servers_code() {
     let missing = client.get_data("/missing").patient().unwrap_err();
     assert_eq!(missing.code(), Some(ErrorCode::NO_NODE));
     assert_eq!(missing.delivery(), None);
-    client.create("/a", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().unwrap();
-    let twice = client.create("/a", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient();
+    client.create("/a", "", CreateMode::Persistent).patient().unwrap();
+    let twice = client.create("/a", "", CreateMode::Persistent).patient();
     assert_eq!(twice.unwrap_err().code(), Some(ErrorCode::NODE_EXISTS));
     let stale = client.set_data("/a", "", 7).patient().unwrap_err();
     assert_eq!(stale.code(), Some(ErrorCode::BAD_VERSION));
@@ -92,8 +92,8 @@ fn requests_run_in_the_order_of_the_calls_whatever_the_order_of_the_waits() {
     let server = standalone();
     let (client, _) = connect(&server.connect_string());
     // An operation that a server doesn't know costs the connection, and what is behind it: it is found out first.
-    client.create("/first", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().unwrap();
-    let create = client.create("/a", "0", CreateMode::Persistent, OPEN_ACL_UNSAFE);
+    client.create("/first", "", CreateMode::Persistent).patient().unwrap();
+    let create = client.create("/a", "0", CreateMode::Persistent);
     let changes: Vec<_> = (1..=20).map(|n: i32| client.set_data("/a", n.to_string(), n - 1)).collect();
     let read = client.get_data("/a");
     assert_eq!(read.patient().unwrap().data.as_deref(), Some(&b"20"[..]));
@@ -107,12 +107,12 @@ fn requests_run_in_the_order_of_the_calls_whatever_the_order_of_the_waits() {
 fn a_chrooted_client_lives_below_its_chroot() {
     let server = standalone();
     let (outside, _) = connect(&server.connect_string());
-    outside.create("/app", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().unwrap();
+    outside.create("/app", "", CreateMode::Persistent).patient().unwrap();
     let (inside, _) = connect(&format!("{}/app", server.connect_string()));
 
     let (missing, mut watch) = inside.exists_and_watch("/a").patient().unwrap();
     assert_eq!(missing, None);
-    let created = inside.create("/a", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().unwrap();
+    let created = inside.create("/a", "", CreateMode::Persistent).patient().unwrap();
     assert_eq!(created.path.as_str(), Some("/a"));
     assert_eq!(changed(&mut watch).unwrap().path.as_str(), Some("/a"));
     assert!(outside.exists("/app/a").patient().unwrap().is_some());
@@ -124,7 +124,7 @@ fn a_chrooted_client_lives_below_its_chroot() {
 fn many_threads_share_a_client() {
     let server = standalone();
     let (client, _) = connect(&server.connect_string());
-    client.create("/n", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().unwrap();
+    client.create("/n", "", CreateMode::Persistent).patient().unwrap();
     thread::scope(|scope| {
         for number in 0..64 {
             let client = client.clone();
@@ -138,7 +138,7 @@ fn many_threads_share_a_client() {
 
 fn work(client: &Client, number: usize) {
     let path = format!("/n/{number}");
-    client.create(&path, "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).patient().unwrap();
+    client.create(&path, "", CreateMode::Ephemeral).patient().unwrap();
     for round in 0..19 {
         let text = format!("{number} {round}");
         client.set_data(&path, text.clone(), round).patient().unwrap();
@@ -153,7 +153,7 @@ fn a_megabyte_is_written_and_read() {
     let server = standalone();
     let (client, _) = connect(&server.connect_string());
     let data: Vec<u8> = (0..1_000_000_u32).map(|n| (n % 251) as u8).collect();
-    client.create("/big", data.clone(), CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().unwrap();
+    client.create("/big", data.clone(), CreateMode::Persistent).patient().unwrap();
     let calls: Vec<_> = (0..8).map(|_| client.get_data("/big")).collect();
     for call in calls {
         assert!(call.patient().unwrap().data.as_deref() == Some(&data[..]));

@@ -5,22 +5,20 @@ mod story;
 use core::time::Duration;
 use std::{thread, time::Instant};
 
-use story::{PATIENCE, Patient, connector, event, make_familiar, standalone, until};
+use story::{PATIENCE, Patient, builder, event, make_familiar, standalone, until};
 use zk_harness::{Direction, Relay};
-use zk_std::{CreateMode, Delivery, Error, Failure, OPEN_ACL_UNSAFE, SessionEvent};
+use zk_std::{CreateMode, Delivery, Error, Failure, SessionEvent};
 
 /// A peer that reads nothing: the socket takes no more, but deadlines act, and so does the read timeout.
 #[test]
 fn a_stalled_write_holds_up_neither_callers_nor_timers() {
     let server = standalone();
     let relay = Relay::start(server.address(0)).expect("a relay");
-    let (client, mut events) = connector(&relay.address().to_string()).connect().expect("a session");
+    let (client, mut events) = builder(&relay.address().to_string()).connect().expect("a session");
     make_familiar(&client, &mut events);
     relay.stall_reads();
     let calls: Vec<_> = (0..16)
-        .map(|number| {
-            client.create(format!("/{number}"), vec![0; 900_000], CreateMode::Persistent, OPEN_ACL_UNSAFE)
-        })
+        .map(|number| client.create(format!("/{number}"), vec![0; 900_000], CreateMode::Persistent))
         .collect();
     until(|| client.stats().in_flight > 0);
     let begun = Instant::now();
@@ -52,14 +50,12 @@ fn a_stalled_write_holds_up_neither_callers_nor_timers() {
 fn a_write_goes_on_when_the_server_takes_more() {
     let server = standalone();
     let relay = Relay::start(server.address(0)).expect("a relay");
-    let connector = connector(&relay.address().to_string()).session_timeout(Duration::from_secs(30));
-    let (client, mut events) = connector.connect().expect("a session");
+    let builder = builder(&relay.address().to_string()).session_timeout(Duration::from_secs(30));
+    let (client, mut events) = builder.connect().expect("a session");
     make_familiar(&client, &mut events);
     let before = client.stats().connections;
     relay.stall_reads();
-    let create = |number| {
-        client.create(format!("/{number}"), vec![0; 900_000], CreateMode::Persistent, OPEN_ACL_UNSAFE)
-    };
+    let create = |number| client.create(format!("/{number}"), vec![0; 900_000], CreateMode::Persistent);
     let calls: Vec<_> = (0..16).map(create).collect();
     thread::sleep(Duration::from_millis(500));
     relay.heal();
@@ -73,11 +69,11 @@ fn a_write_goes_on_when_the_server_takes_more() {
 #[test]
 fn a_session_lives_on_while_its_application_sleeps_or_waits() {
     let server = standalone();
-    let connector = connector(&server.connect_string()).session_timeout(Duration::from_secs(1));
-    let (client, mut events) = connector.connect().expect("a session");
+    let builder = builder(&server.connect_string()).session_timeout(Duration::from_secs(1));
+    let (client, mut events) = builder.connect().expect("a session");
     make_familiar(&client, &mut events);
     let before = client.stats().connections;
-    client.create("/e", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).patient().expect("it is created");
+    client.create("/e", "", CreateMode::Ephemeral).patient().expect("it is created");
     let (_, mut watch) = client.get_data_and_watch("/e").patient().expect("it is watched");
     thread::sleep(Duration::from_secs(2));
     assert!(watch.changed_timeout(Duration::from_secs(2)).is_none());
@@ -90,9 +86,9 @@ fn a_session_lives_on_while_its_application_sleeps_or_waits() {
 #[test]
 fn a_request_leaves_without_being_waited_for() {
     let server = standalone();
-    let (client, mut events) = connector(&server.connect_string()).connect().expect("a session");
+    let (client, mut events) = builder(&server.connect_string()).connect().expect("a session");
     make_familiar(&client, &mut events);
-    let (observer, _) = connector(&server.connect_string()).connect().expect("a session");
+    let (observer, _) = builder(&server.connect_string()).connect().expect("a session");
     for number in 0..20 {
         let path = format!("/{number}");
         let (_, mut watch) = observer.exists_and_watch(path.as_str()).patient().expect("it is watched");
@@ -103,7 +99,7 @@ fn a_request_leaves_without_being_waited_for() {
             client.sync("/").patient().expect("an answer");
         }
         let begun = Instant::now();
-        let create = client.create(path, "", CreateMode::Persistent, OPEN_ACL_UNSAFE);
+        let create = client.create(path, "", CreateMode::Persistent);
         watch.changed_timeout(PATIENCE).expect("it is created").expect("an event");
         assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
         create.patient().expect("an answer");
@@ -115,7 +111,7 @@ fn a_request_leaves_without_being_waited_for() {
 fn the_threads_that_wait_hand_over_to_each_other() {
     let server = standalone();
     let relay = Relay::start(server.address(0)).expect("a relay");
-    let (client, _) = connector(&relay.address().to_string()).connect().expect("a session");
+    let (client, _) = builder(&relay.address().to_string()).connect().expect("a session");
     relay.delay(Duration::from_millis(5));
     let begun = Instant::now();
     thread::scope(|scope| {

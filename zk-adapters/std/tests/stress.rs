@@ -8,9 +8,9 @@ use core::{
 };
 use std::{borrow::Cow, collections::HashSet, thread, time::Instant};
 
-use story::{PATIENCE, Patient, connect, connector, standalone};
+use story::{PATIENCE, Patient, builder, connect, standalone};
 use zk_harness::{Direction, Relay};
-use zk_std::{Client, CreateMode, Delivery, OPEN_ACL_UNSAFE, Retry};
+use zk_std::{Client, CreateMode, Delivery, Retry};
 
 /// Each thread creates znodes of its own. Those that are said to be created are there in the end, those that are said
 /// not to have been sent aren't, and of the others any may be.
@@ -19,8 +19,8 @@ fn threads_get_true_outcomes_while_connections_fail() {
     let server = standalone();
     let relay = Relay::start(server.address(0)).expect("a relay");
     let short = (Duration::from_millis(1), Duration::from_millis(20));
-    let connector = connector(&relay.address().to_string()).configure(|config| config.backoff = short);
-    let (client, _) = connector.deadline(Duration::from_secs(5)).connect().expect("a session");
+    let builder = builder(&relay.address().to_string()).configure(|config| config.backoff = short);
+    let (client, _) = builder.deadline(Duration::from_secs(5)).connect().expect("a session");
     let is_over = AtomicBool::new(false);
     let outcomes: Vec<_> = thread::scope(|scope| {
         let work = |number| create_all_the_time(&client, &is_over, number);
@@ -79,7 +79,7 @@ fn create_all_the_time(
     for sequence in (0_u64..).take_while(|_| !is_over.load(Ordering::Relaxed)) {
         let name = format!("{number}-{sequence}");
         let data = vec![7; 50 * number as usize];
-        let mut create = client.create(format!("/{name}"), data, CreateMode::Persistent, OPEN_ACL_UNSAFE);
+        let mut create = client.create(format!("/{name}"), data, CreateMode::Persistent);
         // Some are waited for in pieces, some are given up.
         let outcome = match number % 4 {
             0 => create.wait_timeout(Duration::from_millis(3)).unwrap_or_else(|| create.wait()),

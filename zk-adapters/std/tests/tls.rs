@@ -6,11 +6,11 @@ mod story;
 use core::time::Duration;
 use std::{fs, thread, time::Instant};
 
-use story::{PATIENCE, Patient, changed, connector, event, server_has, until};
+use story::{PATIENCE, Patient, builder, changed, event, server_has, until};
 use zk_harness::{BlackHole, Certificates, ClientCertificates, Direction, Ensemble, Options, Relay};
 use zk_std::{
-    AttemptCause, Client, ConnectError, Connector, CreateMode, DialError, EventType, OPEN_ACL_UNSAFE, Retry,
-    SessionEvent, Tls, TlsError,
+    AttemptCause, Builder, Client, ConnectError, CreateMode, DialError, EventType, Retry, SessionEvent, Tls,
+    TlsError,
 };
 
 fn standalone(clients: ClientCertificates) -> Ensemble {
@@ -23,13 +23,13 @@ fn mutual(certificates: &Certificates) -> Tls {
     Tls::new(certificates.authority()).identity(client.certificate, client.key)
 }
 
-fn secure(server: &Ensemble, tls: Tls) -> Connector {
-    connector(&server.secure_connect_string()).tls(tls)
+fn secure(server: &Ensemble, tls: Tls) -> Builder {
+    builder(&server.secure_connect_string()).tls(tls)
 }
 
 /// Why the one server can't be connected to.
-fn cause(connector: Connector) -> AttemptCause {
-    let error = connector.connect_limit(Duration::from_secs(4)).connect().expect_err("it isn't trusted");
+fn cause(builder: Builder) -> AttemptCause {
+    let error = builder.connect_limit(Duration::from_secs(4)).connect().expect_err("it isn't trusted");
     let ConnectError::TimedOut { failures, .. } = error else { panic!("{error:?}") };
     failures.into_iter().next().expect("the attempts failed").cause
 }
@@ -48,10 +48,7 @@ fn a_session_lives_on_mutual_tls() {
     let server = standalone(ClientCertificates::Needed);
     let (client, _) = secure(&server, mutual(server.certificates())).connect().expect("a session");
     let data: Vec<u8> = (0..1_000_000_u32).map(|n| (n % 251) as u8).collect();
-    client
-        .create("/a", data.clone(), CreateMode::Persistent, OPEN_ACL_UNSAFE)
-        .patient()
-        .expect("it is created");
+    client.create("/a", data.clone(), CreateMode::Persistent).patient().expect("it is created");
     let (znode, mut watch) = client.get_data_and_watch("/a").patient().expect("it is there");
     assert!(znode.data.as_deref() == Some(&data[..]));
     let calls: Vec<_> = (0..1000).map(|_| client.exists("/a")).collect();
@@ -72,7 +69,7 @@ fn many_threads_share_a_client_with_tls() {
     let server = standalone(ClientCertificates::Ignored);
     let (client, _) =
         secure(&server, Tls::new(server.certificates().authority())).connect().expect("a session");
-    client.create("/n", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().expect("it is created");
+    client.create("/n", "", CreateMode::Persistent).patient().expect("it is created");
     thread::scope(|scope| {
         for number in 0..32 {
             let client = &client;
@@ -97,7 +94,7 @@ fn a_session_outlives_its_server_on_tls() {
     let ensemble = Options::new().tls(ClientCertificates::Needed).start(3).expect("three ZooKeeper servers");
     let (client, mut events) =
         secure(&ensemble, mutual(ensemble.certificates())).connect().expect("a session");
-    client.create("/e", "x", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).patient().expect("it is created");
+    client.create("/e", "x", CreateMode::Ephemeral).patient().expect("it is created");
     let port = client.server().expect("it is connected").port;
     let server = (0..3).find(|&server| ensemble.secure_address(server).port() == port);
     ensemble.kill(server.expect("it is one of them"));
@@ -132,7 +129,7 @@ fn a_server_of_another_name_is_refused_unless_names_do_not_matter() {
     // By another name that leads to it, it isn't known either.
     let loopback = format!("127.0.0.2:{}", server.secure_address(0).port());
     if std::net::TcpStream::connect(loopback.as_str()).is_ok() {
-        connector(&loopback).tls(tls.any_server_name()).connect().expect("a session");
+        builder(&loopback).tls(tls.any_server_name()).connect().expect("a session");
     }
     let any = Tls::new(server.certificates().strange_authority()).any_server_name();
     let cause = self::cause(secure(&server, any));
@@ -164,12 +161,12 @@ fn a_port_that_does_not_speak_tls_and_one_that_says_nothing_are_told_apart() {
     }
     let server = standalone(ClientCertificates::Ignored);
     let tls = Tls::new(server.certificates().authority());
-    let plain = cause(connector(&server.connect_string()).tls(tls.clone()));
+    let plain = cause(builder(&server.connect_string()).tls(tls.clone()));
     assert!(matches!(tls_error(&plain), TlsError::Closed), "{plain:?}");
 
     let silent = Relay::start(server.secure_address(0)).expect("a relay");
     silent.black_hole(Direction::ToServer);
-    let stalled = connector(&silent.address().to_string()).tls(tls).session_timeout(Duration::from_secs(3));
+    let stalled = builder(&silent.address().to_string()).tls(tls).session_timeout(Duration::from_secs(3));
     let stalled = cause(stalled);
     assert!(matches!(tls_error(&stalled), TlsError::Stalled), "{stalled:?}");
 }
@@ -184,9 +181,8 @@ fn a_server_that_fails_by_tls_is_followed_by_the_next() {
     let servers = [server.connect_string(), silent.address().to_string(), server.secure_connect_string()];
     for seed in 0..3 {
         let tls = Tls::new(server.certificates().authority());
-        let connector =
-            connector(&servers.join(",")).tls(tls).session_timeout(Duration::from_secs(3)).seed(seed);
-        let (client, _) = connector.connect().expect("a session");
+        let builder = builder(&servers.join(",")).tls(tls).session_timeout(Duration::from_secs(3)).seed(seed);
+        let (client, _) = builder.connect().expect("a session");
         assert_eq!(client.server().expect("it is connected").port, server.secure_address(0).port());
         client.sync("/").patient().expect("an answer");
     }
@@ -222,11 +218,11 @@ fn a_stalled_write_holds_nobody_up_and_goes_on_later() {
     let server = standalone(ClientCertificates::Ignored);
     let relay = Relay::start(server.secure_address(0)).expect("a relay");
     let tls = Tls::new(server.certificates().authority());
-    let connector = connector(&relay.address().to_string()).tls(tls).session_timeout(Duration::from_secs(30));
-    let (client, _) = connector.connect().expect("a session");
+    let builder = builder(&relay.address().to_string()).tls(tls).session_timeout(Duration::from_secs(30));
+    let (client, _) = builder.connect().expect("a session");
     relay.stall_reads();
     let create = |client: &Client, number| {
-        client.create(format!("/{number}"), vec![0; 900_000], CreateMode::Persistent, OPEN_ACL_UNSAFE)
+        client.create(format!("/{number}"), vec![0; 900_000], CreateMode::Persistent)
     };
     let calls: Vec<_> = (0..16).map(|number| create(&client, number)).collect();
     until(|| client.stats().in_flight > 0);
@@ -253,7 +249,7 @@ fn waits_that_end_early_leave_the_stream_in_step() {
     for round in 0..20 {
         assert!(watch.changed_timeout(Duration::from_millis(5)).is_none());
         client
-            .create("/s-", vec![round; 1000], CreateMode::EphemeralSequential, OPEN_ACL_UNSAFE)
+            .create("/s-", vec![round; 1000], CreateMode::EphemeralSequential)
             .patient()
             .expect("an answer");
     }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use story::{PATIENCE, Patient, changed, connect, server_has, standalone, told};
 use zk_harness::Ensemble;
 use zk_proto::AddWatchMode;
-use zk_std::{CreateMode, ErrorCode, EventType, OPEN_ACL_UNSAFE, StandingEvent};
+use zk_std::{CreateMode, ErrorCode, EventType, StandingEvent};
 
 #[test]
 fn each_kind_of_watch_tells_its_changes() {
@@ -17,7 +17,7 @@ fn each_kind_of_watch_tells_its_changes() {
     let (client, _) = connect(&server.connect_string());
     let (stat, mut creation) = client.exists_and_watch("/a").patient().unwrap();
     assert_eq!(stat, None);
-    client.create("/a", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().unwrap();
+    client.create("/a", "", CreateMode::Persistent).patient().unwrap();
     assert_eq!(changed(&mut creation).unwrap().event_type, EventType::NODE_CREATED);
 
     let (_, mut data) = client.get_data_and_watch("/a").patient().unwrap();
@@ -26,7 +26,7 @@ fn each_kind_of_watch_tells_its_changes() {
     client.set_data("/a", "1", -1).patient().unwrap();
     assert_eq!(changed(&mut data).unwrap().event_type, EventType::NODE_DATA_CHANGED);
     assert_eq!(changed(&mut existence).unwrap().event_type, EventType::NODE_DATA_CHANGED);
-    client.create("/a/b", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().unwrap();
+    client.create("/a/b", "", CreateMode::Persistent).patient().unwrap();
     assert_eq!(changed(&mut children).unwrap().event_type, EventType::NODE_CHILDREN_CHANGED);
 }
 
@@ -34,7 +34,7 @@ fn each_kind_of_watch_tells_its_changes() {
 fn the_event_stays_once_it_is_there() {
     let server = standalone();
     let (client, _) = connect(&server.connect_string());
-    client.create("/a", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().unwrap();
+    client.create("/a", "", CreateMode::Persistent).patient().unwrap();
     let (_, mut watch) = client.get_data_and_watch("/a").patient().unwrap();
     client.set_data("/a", "1", -1).patient().unwrap();
     client.delete("/a", -1).patient().unwrap();
@@ -47,7 +47,7 @@ fn the_event_stays_once_it_is_there() {
 fn two_watches_of_one_path_both_fire() {
     let server = standalone();
     let (client, _) = connect(&server.connect_string());
-    client.create("/a", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().unwrap();
+    client.create("/a", "", CreateMode::Persistent).patient().unwrap();
     let (_, mut one) = client.get_data_and_watch("/a").patient().unwrap();
     let (_, mut two) = client.get_data_and_watch("/a").patient().unwrap();
     let (_, dropped) = client.get_data_and_watch("/a").patient().unwrap();
@@ -65,7 +65,7 @@ fn a_standing_watch_leaves_nothing_out_for_one_who_keeps_up() {
     }
     let server = standalone();
     let (client, _) = connect(&server.connect_string());
-    client.create("/a", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().unwrap();
+    client.create("/a", "", CreateMode::Persistent).patient().unwrap();
     let mut watch = client.add_watch("/a", AddWatchMode::PERSISTENT).patient().unwrap();
     let changes: Vec<_> = (0..10_000).map(|_| client.set_data("/a", "", -1)).collect();
     for _ in 0..10_000 {
@@ -90,7 +90,7 @@ fn a_watch_that_is_dropped_is_removed_at_the_server() {
     let server = standalone();
     let (client, _) = connect(&server.connect_string());
     // Its answer shows that the server is new enough to remove watches.
-    client.create("/new", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().unwrap();
+    client.create("/new", "", CreateMode::Persistent).patient().unwrap();
     let (_, watch) = client.exists_and_watch("/a").patient().unwrap();
     let call = client.exists_and_watch("/b");
     let (_, kept) = client.exists_and_watch("/c").patient().unwrap();
@@ -100,8 +100,8 @@ fn a_watch_that_is_dropped_is_removed_at_the_server() {
     assert_eq!(client.stats().watches, 1);
     if !server_has(3, 5) {
         // No server before has removeWatches: what it tells of them goes nowhere.
-        client.create("/a", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().unwrap();
-        client.create("/b", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().unwrap();
+        client.create("/a", "", CreateMode::Persistent).patient().unwrap();
+        client.create("/b", "", CreateMode::Persistent).patient().unwrap();
         let stats = client.stats();
         assert_eq!((stats.notifications, stats.unwanted_notifications), (2, 2));
         return drop(kept);

@@ -11,7 +11,7 @@ use std::time::Instant;
 use tokio::{select, time::sleep};
 use zk_harness::Ensemble;
 use zk_sim::serve::Served;
-use zk_tokio::{Client, CreateMode, OPEN_ACL_UNSAFE, SessionEvent, SessionEvents};
+use zk_tokio::{Client, CreateMode, SessionEvent, SessionEvents};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -198,12 +198,11 @@ impl Servers {
 }
 
 async fn connect(servers: &str) -> Result<(Client, SessionEvents), Failure> {
-    Ok(Client::connector(servers)?.session_timeout(Duration::from_secs(6)).connect().await?)
+    Ok(Client::builder(servers)?.session_timeout(Duration::from_secs(6)).connect().await?)
 }
 
 async fn create_ephemeral(timeline: Timeline, client: &Client) -> Result<String, Failure> {
-    let created =
-        client.create("/failover-", "mine", CreateMode::EphemeralSequential, OPEN_ACL_UNSAFE).await?;
+    let created = client.create("/failover-", "mine", CreateMode::EphemeralSequential).await?;
     timeline.say("request", format!("created {}, ephemeral", created.path));
     Ok(created.path.to_string())
 }

@@ -7,8 +7,8 @@ use core::{
 };
 use std::sync::Arc;
 
-use zk_client::{Hub, NO_LATER, SlotId, Typed};
-use zk_proto::Response;
+use zk_client::{Errand, Hub, NO_LATER, SlotId, Typed, Work, requests::Read};
+use zk_proto::Request;
 use zk_session::{Chroot, Instant, RequestId, RequestOptions};
 
 use crate::{Error, shared::Shared};
@@ -23,43 +23,58 @@ pub struct Call<T> {
     shared: Arc<Shared>,
     chroot: Chroot,
     state: State,
-    read: fn(Result<Response, Error>) -> Result<T, Error>,
+    read: Read<T>,
 }
 
 #[derive(Debug)]
 enum State {
-    Refused(Error),
-    UnderWay { request: RequestId, slot: SlotId },
+    /// Boxed, as it is rare and large.
+    Refused(Box<Error>),
+    UnderWay {
+        work: Work,
+        slot: SlotId,
+    },
     Over,
 }
 
 impl<T> Call<T> {
+    #[inline]
     pub(crate) fn submit(
         shared: &Arc<Shared>,
         chroot: &Chroot,
-        Typed { mut request, read }: Typed<T>,
+        mut typed: Typed<T>,
         options: CallOptions,
-        accepted: impl FnOnce(&mut Hub, RequestId),
+        accepted: Accepted,
     ) -> Self {
-        let (options, now) = options.at(shared);
-        Self::begin(shared, chroot, read, |hub| {
-            chroot.apply(&mut request)?;
-            let (request, slot) = hub.submit(request, options, now)?;
-            accepted(hub, request);
-            Ok((request, slot))
-        })
+        let submitted = shared.submit(chroot, &mut typed.request, options, accepted);
+        Self::new(shared, chroot, typed.read, submitted)
     }
 
-    pub(crate) fn begin(
+    /// Begins what takes several requests, each with these options.
+    pub(crate) fn run(
         shared: &Arc<Shared>,
         chroot: &Chroot,
-        read: fn(Result<Response, Error>) -> Result<T, Error>,
-        submit: impl FnOnce(&mut Hub) -> Result<(RequestId, SlotId), Error>,
+        errand: Errand<T>,
+        options: CallOptions,
     ) -> Self {
-        let state = shared.change(|hub| match submit(hub) {
-            Ok((request, slot)) => State::UnderWay { request, slot },
+        let (options, _) = options.at(shared);
+        let read = errand.read;
+        let begun = shared.change(|hub| hub.run(errand, options));
+        Self::new(shared, chroot, read, begun.map(|(errand, slot)| (Work::Errand(errand), slot)))
+    }
+
+    /// A request that was submitted, or refused.
+    #[inline]
+    pub(crate) fn new(
+        shared: &Arc<Shared>,
+        chroot: &Chroot,
+        read: Read<T>,
+        submitted: Result<(Work, SlotId), Box<Error>>,
+    ) -> Self {
+        let state = match submitted {
+            Ok((work, slot)) => State::UnderWay { work, slot },
             Err(error) => State::Refused(error),
-        });
+        };
         Self { shared: Arc::clone(shared), chroot: chroot.clone(), state, read }
     }
 
@@ -68,11 +83,11 @@ impl<T> Call<T> {
         &self.chroot
     }
 
-    /// The request's number, as the session counts them. None if it was not accepted, or has ended.
+    /// The request's number, as the session counts them. None if it was not accepted, has ended, or is several.
     pub fn request(&self) -> Option<RequestId> {
         match self.state {
-            State::UnderWay { request, .. } => Some(request),
-            State::Refused(_) | State::Over => None,
+            State::UnderWay { work: Work::Request(request), .. } => Some(request),
+            State::UnderWay { .. } | State::Refused(_) | State::Over => None,
         }
     }
 }
@@ -98,7 +113,7 @@ impl<T> Future for Call<T> {
             return Poll::Ready((self.read)(outcome));
         }
         match mem::replace(&mut self.state, State::Over) {
-            State::Refused(error) => Poll::Ready(Err(error)),
+            State::Refused(error) => Poll::Ready(Err(*error)),
             State::Over | State::UnderWay { .. } => panic!("a call is polled after it was ready"),
         }
     }
@@ -106,9 +121,9 @@ impl<T> Future for Call<T> {
 
 impl<T> Drop for Call<T> {
     fn drop(&mut self) {
-        let State::UnderWay { request, slot } = self.state else { return };
+        let State::UnderWay { work, slot } = self.state else { return };
         if self.shared.lock().slots.abandon(slot) {
-            self.shared.command(|hub, now| hub.session.cancel(request, now));
+            self.shared.command(|hub, now| hub.cancel(work, now));
         }
     }
 }
@@ -116,6 +131,28 @@ impl<T> Drop for Call<T> {
 impl<T> fmt::Debug for Call<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+/// What is done once a request is accepted, before anything can come of it.
+pub(crate) type Accepted = fn(&mut Hub, RequestId);
+
+impl Shared {
+    /// One function for requests of all kinds.
+    fn submit(
+        &self,
+        chroot: &Chroot,
+        request: &mut Request,
+        options: CallOptions,
+        accepted: Accepted,
+    ) -> Result<(Work, SlotId), Box<Error>> {
+        let (options, now) = options.at(self);
+        chroot.apply(request).map_err(Error::from)?;
+        let mut hub = self.lock();
+        let (request, slot) = hub.submit(request, options, now)?;
+        accepted(&mut hub, request);
+        self.leave(hub);
+        Ok((Work::Request(request), slot))
     }
 }
 

@@ -10,7 +10,7 @@ use core::{
 };
 use std::{fs, path::PathBuf};
 
-use story::{Patient, connect, connector, event, server_has, standalone};
+use story::{Patient, builder, connect, event, server_has, standalone};
 use zk_harness::{DeadPort, Ensemble, Options};
 use zk_proto::{Acl, Id, Perms, Vector};
 use zk_session::{AuthInfo, DigestMd5, Sasl};
@@ -25,7 +25,7 @@ async fn identities_open_what_their_acl_closes_and_are_told_to_every_server() {
     client.add_auth("digest", "bob:secret").patient().await.unwrap();
     let bob = Acl { perms: Perms::ALL, id: Id { scheme: "auth".into(), id: "".into() } };
     let acl = Vector::from(vec![bob]);
-    client.create("/bobs", "x", CreateMode::Persistent, acl.clone()).patient().await.unwrap();
+    client.with_acl(acl.clone()).create("/bobs", "x", CreateMode::Persistent).patient().await.unwrap();
     let stored = client.get_acl("/bobs").patient().await.unwrap();
     let entry = stored.acl.iter().next().unwrap();
     assert_eq!(entry.id.id, "bob:fyVmFCwVbTJYrznoSu1koqYEYF0=");
@@ -33,7 +33,7 @@ async fn identities_open_what_their_acl_closes_and_are_told_to_every_server() {
     let (stranger, _) = connect(&server.connect_string()).await;
     let refused = stranger.get_data("/bobs").patient().await.unwrap_err();
     assert_eq!(refused.code(), Some(ErrorCode::NO_AUTH));
-    stranger.create("/s", "", CreateMode::Ephemeral, acl).patient().await.unwrap_err();
+    stranger.with_acl(acl).create("/s", "", CreateMode::Ephemeral).patient().await.unwrap_err();
 
     // The server forgets who a connection was.
     server.kill(0);
@@ -104,18 +104,18 @@ fn alice(password: &str) -> Sasl {
 #[tokio::test]
 async fn sasl_authenticates_on_every_connection() {
     let sasl = SaslServer::start(required());
-    let connector = connector(&sasl.server.connect_string());
-    let good = connector.clone().configure(|config| config.sasl = Some(alice("alice-secret")));
+    let builder = builder(&sasl.server.connect_string());
+    let good = builder.clone().configure(|config| config.sasl = Some(alice("alice-secret")));
     let (client, _) = good.connect().patient().await.unwrap();
     let alices = Acl { perms: Perms::ALL, id: Id { scheme: "sasl".into(), id: "alice".into() } };
     let acl = Vector::from(vec![alices]);
-    client.create("/alices", "x", CreateMode::Persistent, acl).patient().await.unwrap();
+    client.with_acl(acl).create("/alices", "x", CreateMode::Persistent).patient().await.unwrap();
     sasl.server.kill(0);
     sasl.server.restart(0).unwrap();
     let retried = client.with_retry(Retry::WhenSafe);
     assert_eq!(retried.get_data("/alices").patient().await.unwrap().data.as_deref(), Some(&b"x"[..]));
 
-    let impatient = connector.connect_limit(Duration::from_secs(3));
+    let impatient = builder.connect_limit(Duration::from_secs(3));
     let wrong = impatient.configure(|config| config.sasl = Some(alice("wrong")));
     let refused = wrong.connect().patient().await;
     if server_has(3, 6) {
@@ -132,8 +132,8 @@ async fn a_password_that_is_good_no_more_ends_the_session_at_the_next_connection
         return;
     }
     let sasl = SaslServer::start(required());
-    let connector = connector(&sasl.server.connect_string()).session_timeout(Duration::from_secs(30));
-    let good = connector.configure(|config| config.sasl = Some(alice("alice-secret")));
+    let builder = builder(&sasl.server.connect_string()).session_timeout(Duration::from_secs(30));
+    let good = builder.configure(|config| config.sasl = Some(alice("alice-secret")));
     let (client, mut events) = good.connect().patient().await.unwrap();
     let client = client.with_retry(Retry::WhenSafe);
     client.sync("/").patient().await.unwrap();
@@ -165,9 +165,9 @@ async fn a_server_that_requires_sasl_refuses_whoever_does_without() {
 #[tokio::test]
 async fn sasl_with_a_server_that_has_none_is_a_failure_to_authenticate() {
     let server = standalone();
-    let connector = connector(&server.connect_string()).connect_limit(Duration::from_secs(5));
+    let builder = builder(&server.connect_string()).connect_limit(Duration::from_secs(5));
     let refused =
-        connector.configure(|config| config.sasl = Some(alice("alice-secret"))).connect().patient().await;
+        builder.configure(|config| config.sasl = Some(alice("alice-secret"))).connect().patient().await;
     assert!(matches!(refused, Err(ConnectError::AuthFailed)), "{refused:?}");
 }
 
@@ -176,11 +176,11 @@ async fn configured_identities_are_told_first_and_bad_ones_end_the_session() {
     let server = standalone();
     let info = |scheme: &str, auth: &str| AuthInfo { scheme: scheme.into(), auth: auth.to_owned().into() };
     let with = |infos: Vec<AuthInfo>| {
-        connector(&server.connect_string()).configure(|config| config.auth = infos).connect().patient()
+        builder(&server.connect_string()).configure(|config| config.auth = infos).connect().patient()
     };
     let (client, _) = with(vec![info("digest", "bob:secret"), info("digest", "eve:other")]).await.unwrap();
     let own = Acl { perms: Perms::ALL, id: Id { scheme: "auth".into(), id: "".into() } };
-    client.create("/own", "", CreateMode::Persistent, vec![own].into()).patient().await.unwrap();
+    client.with_acl(vec![own]).create("/own", "", CreateMode::Persistent).patient().await.unwrap();
     assert_eq!(client.get_acl("/own").patient().await.unwrap().acl.iter().count(), 2);
 
     let unknown = with(vec![info("digest", "bob:secret"), info("nonsense", "x")]).await;
@@ -189,7 +189,7 @@ async fn configured_identities_are_told_first_and_bad_ones_end_the_session() {
     // What no server would take is found out without one.
     let nowhere = DeadPort::take().unwrap().address();
     let long = info("digest", &"x".repeat(2 << 20));
-    let too_long = connector(&nowhere.to_string()).configure(|config| config.auth = vec![long]);
+    let too_long = builder(&nowhere.to_string()).configure(|config| config.auth = vec![long]);
     let (client, mut events) = too_long.start();
     assert!(matches!(events.next().patient().await, Some(SessionEvent::AuthFailed { .. })));
     assert!(events.next().patient().await.is_none());

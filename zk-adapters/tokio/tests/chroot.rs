@@ -4,16 +4,16 @@
 
 mod story;
 
-use story::{Patient, connect, connector, event, make_familiar, server_has, standalone};
+use story::{Patient, builder, connect, event, make_familiar, server_has, standalone};
 use zk_harness::Relay;
 use zk_proto::{
-    AddWatchMode, CreateRequest, DeleteRequest, EventType, Op, OpResult, Request, Response, SyncRequest,
-    WatcherType,
+    Acl, AddWatchMode, CreateRequest, DeleteRequest, EventType, Op, OpResult, READ_ACL_UNSAFE, Request,
+    Response, SyncRequest, WatcherType,
 };
 use zk_tokio::{Client, CreateMode, ErrorCode, OPEN_ACL_UNSAFE, SessionEvent, StandingEvent};
 
 async fn create(client: &Client, path: &str, mode: CreateMode) -> String {
-    let created = client.create(path, "", mode, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    let created = client.create(path, "", mode).patient().await.unwrap();
     created.path.as_str().unwrap().to_owned()
 }
 
@@ -65,7 +65,7 @@ async fn watches_below_a_chroot_are_armed_again_and_tell_no_chroot() {
     create(&outside, "/app/a", CreateMode::Persistent).await;
     let relay = Relay::start(server.address(0)).unwrap();
     let (inside, mut events) =
-        connector(&format!("{}/app", relay.address())).connect().patient().await.unwrap();
+        builder(&format!("{}/app", relay.address())).connect().patient().await.unwrap();
     make_familiar(&inside, &mut events).await;
     let (_, mut data) = inside.get_data_and_watch("/a").patient().await.unwrap();
     let (_, mut children) = inside.get_children_and_watch("/").patient().await.unwrap();
@@ -105,4 +105,55 @@ async fn watches_by_path_below_a_chroot_are_found_and_removed_below_it() {
     assert_eq!(tells_of_others, !server_has(3, 9));
     assert!(inside.remove_watches("/", WatcherType::ANY).patient().await.unwrap());
     assert!(!inside.check_watches("/", WatcherType::ANY).patient().await.unwrap());
+}
+
+#[tokio::test]
+async fn recipes_make_what_is_missing_of_a_root_and_stay_below_it() {
+    let server = standalone();
+    let (outside, mut events) = connect(&server.connect_string()).await;
+    let app = outside.chroot("/apps/mine").unwrap();
+    app.ensure_path("/").patient().await.unwrap();
+    assert!(outside.exists("/apps/mine").patient().await.unwrap().is_some());
+
+    let other = outside.chroot("/apps/other").unwrap().with_acl(vec![Acl::open(), Acl::read_only()]);
+    let created = other.create_with_parents("/a/b", "", CreateMode::Persistent).patient().await.unwrap();
+    assert_eq!(created.path, "/a/b");
+    let stored = outside.get_acl("/apps/other/a").patient().await.unwrap();
+    assert_eq!(stored.acl.iter().count(), 2, "parents have the handle's ACL");
+    let refused = app.create("/x/y", "", CreateMode::Persistent).patient().await.unwrap_err();
+    assert_eq!(refused.code(), Some(ErrorCode::NO_NODE));
+
+    let protected =
+        app.create_protected("/q-", "", CreateMode::PersistentSequential).patient().await.unwrap();
+    assert!(protected.path.as_str().unwrap().starts_with("/_c_"), "{}", protected.path);
+    assert!(app.delete_recursive("/").patient().await.is_err());
+    assert_eq!(app.set_or_create("/s", "1").patient().await.unwrap().version, 0);
+    outside.chroot("/apps").unwrap().delete_recursive("/mine").patient().await.unwrap();
+    assert_eq!(outside.exists("/apps/mine").patient().await.unwrap(), None);
+
+    // One name of the connect string's own chroot can be made, and more can't.
+    let missing = |chroot: &str| builder(&format!("{}{chroot}", server.connect_string())).connect();
+    let (inside, _) = missing("/one").patient().await.unwrap();
+    inside.create_with_parents("/a", "", CreateMode::Persistent).patient().await.unwrap();
+    assert!(outside.exists("/one/a").patient().await.unwrap().is_some());
+    let (inside, _) = missing("/two/names").patient().await.unwrap();
+    let refused = inside.create_with_parents("/a", "", CreateMode::Persistent).patient().await.unwrap_err();
+    assert_eq!(refused.code(), Some(ErrorCode::NO_NODE));
+    while let Some(event) = events.try_next() {
+        assert!(!matches!(event, SessionEvent::Disconnected { .. }), "{event:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_acl_of_new_znodes_is_chosen_once() {
+    let server = standalone();
+    let builder = builder(&server.connect_string()).acl(READ_ACL_UNSAFE);
+    let (client, _) = builder.connect().patient().await.unwrap();
+    let open = client.with_acl(OPEN_ACL_UNSAFE);
+    for (handle, path, acl) in [(&client, "/r", READ_ACL_UNSAFE), (&open, "/o", OPEN_ACL_UNSAFE)] {
+        create(handle, path, CreateMode::Persistent).await;
+        assert_eq!(client.get_acl(path).patient().await.unwrap().acl, acl);
+    }
+    let refused = client.create("/r/x", "", CreateMode::Persistent).patient().await.unwrap_err();
+    assert_eq!(refused.code(), Some(ErrorCode::NO_AUTH));
 }

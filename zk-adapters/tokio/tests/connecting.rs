@@ -6,13 +6,13 @@ mod story;
 
 use core::{net::SocketAddr, time::Duration};
 
-use story::{PATIENCE, Patient, connect, connector, event, standalone};
+use story::{PATIENCE, Patient, builder, connect, event, standalone};
 use tokio::time::Instant;
 use zk_harness::{BlackHole, DeadPort};
 use zk_session::ServerOrder;
 use zk_tokio::{
-    AttemptCause, Client, ConnectError, CreateMode, DialError, DisconnectReason, OPEN_ACL_UNSAFE, ServerAddr,
-    SessionEnd, SessionEvent,
+    AttemptCause, Client, ConnectError, CreateMode, DialError, DisconnectReason, ServerAddr, SessionEnd,
+    SessionEvent,
 };
 
 #[tokio::test]
@@ -28,8 +28,8 @@ async fn a_server_is_found_among_dead_silent_and_unknown_ones() {
     ];
     // Whatever the order in which they are tried.
     for seed in 0..4 {
-        let connector = connector(&servers.join(",")).seed(seed).session_timeout(Duration::from_secs(2));
-        let (client, mut events) = connector.connect_limit(PATIENCE).connect().patient().await.unwrap();
+        let builder = builder(&servers.join(",")).seed(seed).session_timeout(Duration::from_secs(2));
+        let (client, mut events) = builder.connect_limit(PATIENCE).connect().patient().await.unwrap();
         let connected = event(&mut events, |event| matches!(event, SessionEvent::Connected { .. })).await;
         let SessionEvent::Connected { server: found, address, .. } = connected else { unreachable!() };
         assert_eq!(address, server.address(0));
@@ -45,8 +45,8 @@ async fn a_failure_comes_in_time_and_names_a_reason_for_each_server() {
     let servers = format!("{},{},{UNKNOWN}", dead.address(), silent.address());
     let limit = Duration::from_secs(4);
     let begun = Instant::now();
-    let connector = connector(&servers).session_timeout(Duration::from_secs(2)).connect_limit(limit);
-    let error = connector.connect().patient().await.unwrap_err();
+    let builder = builder(&servers).session_timeout(Duration::from_secs(2)).connect_limit(limit);
+    let error = builder.connect().patient().await.unwrap_err();
     assert!(begun.elapsed() < limit + Duration::from_secs(2), "{:?}", begun.elapsed());
 
     let ConnectError::TimedOut { failures, .. } = &error else { panic!("{error:?}") };
@@ -70,8 +70,8 @@ async fn servers_are_tried_in_the_order_that_is_asked_for() {
     let dead = DeadPort::take().unwrap();
     let (good, bad) = (server.address(0).to_string(), dead.address().to_string());
     let first_tried = async |order: ServerOrder, seed: u64| {
-        let connector = connector(&format!("{bad},{good}")).seed(seed).connect_limit(PATIENCE);
-        let ordered = connector.configure(|config| config.server_order = order);
+        let builder = builder(&format!("{bad},{good}")).seed(seed).connect_limit(PATIENCE);
+        let ordered = builder.configure(|config| config.server_order = order);
         let (_client, mut events) = ordered.connect().patient().await.unwrap();
         let Some(SessionEvent::Connecting { server }) = events.try_next() else { panic!("no attempt") };
         server.to_string()
@@ -99,8 +99,8 @@ async fn the_attempts_are_told_from_the_first_on() {
 #[tokio::test]
 async fn requests_may_be_submitted_before_there_is_a_session() {
     let server = standalone();
-    let (client, _) = connector(&server.connect_string()).start();
-    let create = client.create("/a", "", CreateMode::Persistent, OPEN_ACL_UNSAFE);
+    let (client, _) = builder(&server.connect_string()).start();
+    let create = client.create("/a", "", CreateMode::Persistent);
     assert_eq!(client.session_id(), None);
     create.patient().await.unwrap();
     assert!(client.session_id().is_some());
@@ -109,7 +109,7 @@ async fn requests_may_be_submitted_before_there_is_a_session() {
 #[tokio::test]
 async fn a_client_that_finds_no_server_is_closed_at_once() {
     let dead = DeadPort::take().unwrap();
-    let (client, _) = connector(&dead.address().to_string()).start();
+    let (client, _) = builder(&dead.address().to_string()).start();
     let waiting = client.sync("/");
     assert_eq!(client.close().patient().await, SessionEnd::Closed { confirmed: false });
     let delivery = waiting.patient().await.unwrap_err().delivery();
@@ -147,8 +147,8 @@ async fn new_servers_are_used_from_the_next_connection_on() {
 #[tokio::test]
 async fn a_server_that_lags_behind_the_session_is_told_of_and_left_alone() {
     let (ahead, behind) = (standalone(), standalone());
-    let connector = connector(&ahead.connect_string()).session_timeout(Duration::from_secs(30));
-    let (client, mut events) = connector.connect_limit(PATIENCE).connect().patient().await.unwrap();
+    let builder = builder(&ahead.connect_string()).session_timeout(Duration::from_secs(30));
+    let (client, mut events) = builder.connect_limit(PATIENCE).connect().patient().await.unwrap();
     let session_id = client.session_id();
     for version in 0..20 {
         client.set_data("/", "x", version).patient().await.unwrap();

@@ -6,17 +6,15 @@ mod story;
 
 use core::time::Duration;
 
-use story::{Patient, connector, event, make_familiar, standalone};
+use story::{Patient, builder, event, make_familiar, standalone};
 use zk_harness::{Direction, Ensemble, Relay};
-use zk_tokio::{
-    Client, CreateMode, Delivery, Error, Failure, OPEN_ACL_UNSAFE, Retry, SessionEvent, SessionEvents,
-};
+use zk_tokio::{Client, CreateMode, Delivery, Error, Failure, Retry, SessionEvent, SessionEvents};
 
 /// A client behind a relay, whose session timeout is long enough to leave the faults to the test.
 async fn relayed(server: &Ensemble) -> (Relay, Client, SessionEvents) {
     let relay = Relay::start(server.address(0)).unwrap();
-    let connector = connector(&relay.address().to_string()).session_timeout(Duration::from_secs(30));
-    let (client, mut events) = connector.connect().patient().await.unwrap();
+    let builder = builder(&relay.address().to_string()).session_timeout(Duration::from_secs(30));
+    let (client, mut events) = builder.connect().patient().await.unwrap();
     make_familiar(&client, &mut events).await;
     (relay, client, events)
 }
@@ -26,7 +24,7 @@ async fn a_request_whose_answer_is_lost_may_have_been_applied() {
     let server = standalone();
     let (relay, client, _events) = relayed(&server).await;
     relay.cut_after(Direction::ToClient, 0);
-    let error = client.create("/a", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap_err();
+    let error = client.create("/a", "", CreateMode::Persistent).patient().await.unwrap_err();
     assert_eq!(error, Error::Failed { failure: Failure::ConnectionLoss, delivery: Delivery::MaybeApplied });
     assert!(client.exists("/a").patient().await.unwrap().is_some(), "here it was");
 }
@@ -36,8 +34,7 @@ async fn a_request_that_stayed_behind_a_stalled_socket_was_not_sent() {
     let server = standalone();
     let (relay, client, _events) = relayed(&server).await;
     relay.stall_reads();
-    let create =
-        |name: String| client.create(name, vec![0; 900_000], CreateMode::Persistent, OPEN_ACL_UNSAFE);
+    let create = |name: String| client.create(name, vec![0; 900_000], CreateMode::Persistent);
     let calls: Vec<_> = (0..16).map(|number| create(format!("/{number}"))).collect();
     until_stalled(&client).await;
     relay.cut();
@@ -74,9 +71,9 @@ async fn a_request_that_is_dropped_before_it_was_sent_is_not_sent() {
     let server = standalone();
     let relay = Relay::start(server.address(0)).unwrap();
     relay.refuse();
-    let (client, mut events) = connector(&relay.address().to_string()).start();
-    let dropped = client.create("/dropped", "", CreateMode::Persistent, OPEN_ACL_UNSAFE);
-    let kept = client.create("/kept", "", CreateMode::Persistent, OPEN_ACL_UNSAFE);
+    let (client, mut events) = builder(&relay.address().to_string()).start();
+    let dropped = client.create("/dropped", "", CreateMode::Persistent);
+    let kept = client.create("/kept", "", CreateMode::Persistent);
     drop(dropped);
     relay.accept();
     kept.patient().await.unwrap();
@@ -91,7 +88,7 @@ async fn requests_that_are_dropped_under_way_leave_the_others_alone() {
     let server = standalone();
     let (_relay, client, _events) = relayed(&server).await;
     let before = client.stats();
-    client.create("/n", "0", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    client.create("/n", "0", CreateMode::Persistent).patient().await.unwrap();
     for round in 0..50 {
         let mut calls: Vec<_> = (0..10).map(|_| client.get_data("/n")).collect();
         if round % 2 == 0 {

@@ -7,12 +7,12 @@ mod story;
 use core::time::Duration;
 use std::{sync::mpsc, thread};
 
-use story::{PATIENCE, Patient, connect, connector, event, make_familiar, standalone};
+use story::{PATIENCE, Patient, builder, connect, event, make_familiar, standalone};
 use tokio::runtime;
 use zk_harness::{Direction, Relay};
 use zk_tokio::{
-    Client, ConnectError, CreateMode, Credentials, Delivery, Error, EventType, OPEN_ACL_UNSAFE, SessionEnd,
-    SessionEvent, State, SubmitError, WatchEnded,
+    Client, ConnectError, CreateMode, Credentials, Delivery, Error, EventType, SessionEnd, SessionEvent,
+    State, SubmitError, WatchEnded,
 };
 
 #[tokio::test]
@@ -21,7 +21,7 @@ async fn a_close_is_confirmed_and_takes_the_ephemeral_znodes_with_it() {
     let (observer, _) = connect(&server.connect_string()).await;
     let (client, mut events) = connect(&server.connect_string()).await;
     make_familiar(&client, &mut events).await;
-    let create = client.create("/e", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE);
+    let create = client.create("/e", "", CreateMode::Ephemeral);
     let (_, mut watch) = client.exists_and_watch("/never").patient().await.unwrap();
 
     assert_eq!(client.close().patient().await, SessionEnd::Closed { confirmed: true });
@@ -40,7 +40,7 @@ async fn dropping_the_last_handle_closes_the_session_after_its_requests() {
     let (observer, _) = connect(&server.connect_string()).await;
     let (client, mut events) = connect(&server.connect_string()).await;
     make_familiar(&client, &mut events).await;
-    let create = client.create("/e", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE);
+    let create = client.create("/e", "", CreateMode::Ephemeral);
     let clone = client.with_deadline(PATIENCE);
     drop(client);
     clone.sync("/").patient().await.unwrap();
@@ -54,8 +54,8 @@ async fn dropping_the_last_handle_closes_the_session_after_its_requests() {
 async fn a_close_that_no_server_confirms_ends_in_time() {
     let server = standalone();
     let relay = Relay::start(server.address(0)).unwrap();
-    let connector = connector(&relay.address().to_string());
-    let impatient = connector.configure(|config| config.close_timeout = Duration::from_millis(100));
+    let builder = builder(&relay.address().to_string());
+    let impatient = builder.configure(|config| config.close_timeout = Duration::from_millis(100));
     let (client, _) = impatient.connect().patient().await.unwrap();
     relay.black_hole(Direction::ToClient);
     assert_eq!(client.close().patient().await, SessionEnd::Closed { confirmed: false });
@@ -66,9 +66,9 @@ async fn a_session_that_was_cut_off_too_long_is_told_that_it_has_expired() {
     let server = standalone();
     let relay = Relay::start(server.address(0)).unwrap();
     let (observer, _) = connect(&server.connect_string()).await;
-    let cut_off = connector(&relay.address().to_string()).session_timeout(Duration::from_secs(1));
+    let cut_off = builder(&relay.address().to_string()).session_timeout(Duration::from_secs(1));
     let (client, mut events) = cut_off.connect().patient().await.unwrap();
-    client.create("/e", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    client.create("/e", "", CreateMode::Ephemeral).patient().await.unwrap();
     let (_, mut own_watch) = client.exists_and_watch("/never").patient().await.unwrap();
     let (_, mut watch) = observer.get_data_and_watch("/e").patient().await.unwrap();
 
@@ -95,9 +95,9 @@ async fn a_runtime_that_was_blocked_too_long_is_told_that_the_session_has_expire
     let connect_string = server.connect_string();
     let blocked = thread::spawn(move || {
         current_thread().block_on(async {
-            let short = connector(&connect_string).session_timeout(Duration::from_secs(1));
+            let short = builder(&connect_string).session_timeout(Duration::from_secs(1));
             let (client, mut events) = short.connect().patient().await.unwrap();
-            client.create("/e", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).patient().await.unwrap();
+            client.create("/e", "", CreateMode::Ephemeral).patient().await.unwrap();
             armed.send(()).unwrap();
             // Nothing else runs on this runtime meanwhile.
             released.recv_timeout(PATIENCE).unwrap();
@@ -114,8 +114,8 @@ async fn a_runtime_that_was_blocked_too_long_is_told_that_the_session_has_expire
 #[tokio::test]
 async fn a_runtime_that_was_blocked_for_a_while_is_told_so_and_keeps_its_connection() {
     let server = standalone();
-    let connector = connector(&server.connect_string()).session_timeout(Duration::from_secs(2));
-    let (client, mut events) = connector.connect().patient().await.unwrap();
+    let builder = builder(&server.connect_string()).session_timeout(Duration::from_secs(2));
+    let (client, mut events) = builder.connect().patient().await.unwrap();
     // The driver shares this thread, and should ping twice meanwhile.
     thread::sleep(Duration::from_millis(1500));
     event(&mut events, |event| matches!(event, SessionEvent::Late { .. })).await;
@@ -127,8 +127,8 @@ async fn a_runtime_that_was_blocked_for_a_while_is_told_so_and_keeps_its_connect
 #[tokio::test]
 async fn an_idle_session_is_kept_alive_and_measures_how_far_its_server_is() {
     let server = standalone();
-    let connector = connector(&server.connect_string()).session_timeout(Duration::from_secs(3));
-    let (client, mut events) = connector.connect().patient().await.unwrap();
+    let builder = builder(&server.connect_string()).session_timeout(Duration::from_secs(3));
+    let (client, mut events) = builder.connect().patient().await.unwrap();
     event(&mut events, |event| matches!(event, SessionEvent::Ready)).await;
     tokio::time::sleep(Duration::from_millis(4500)).await;
     let stats = client.stats();
@@ -142,7 +142,7 @@ async fn an_idle_session_is_kept_alive_and_measures_how_far_its_server_is() {
 async fn a_session_is_resumed_by_another_client() {
     let server = standalone();
     let credentials = abandon_session(server.connect_string()).await;
-    let resumed = connector(&server.connect_string()).resume(credentials.clone());
+    let resumed = builder(&server.connect_string()).resume(credentials.clone());
     let (client, mut events) = resumed.connect().patient().await.unwrap();
     event(&mut events, |event| matches!(event, SessionEvent::Connected { resumed: true, .. })).await;
     assert_eq!(client.session_id(), Some(credentials.session_id));
@@ -155,7 +155,7 @@ async fn a_session_with_a_wrong_password_is_expired() {
     let server = standalone();
     let mut credentials = abandon_session(server.connect_string()).await;
     credentials.password = vec![7; 16].into();
-    let refused = connector(&server.connect_string()).resume(credentials).connect().patient().await;
+    let refused = builder(&server.connect_string()).resume(credentials).connect().patient().await;
     assert!(matches!(refused, Err(ConnectError::Expired { .. })), "{refused:?}");
 }
 
@@ -164,7 +164,7 @@ async fn abandon_session(connect_string: String) -> Credentials {
     let abandoning = tokio::task::spawn_blocking(move || {
         current_thread().block_on(async {
             let (client, _) = connect(&connect_string).await;
-            client.create("/e", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).patient().await.unwrap();
+            client.create("/e", "", CreateMode::Ephemeral).patient().await.unwrap();
             let credentials = client.credentials().unwrap();
             // The runtime ends before the handle: nobody closes the session.
             (client, credentials)
@@ -183,9 +183,9 @@ fn what_waits_ends_when_the_runtime_is_dropped() {
     let (client, mut events) = gone.block_on(connect(&relay.address().to_string()));
     let (_, mut watch) = gone.block_on(client.exists_and_watch("/never").patient()).unwrap();
     relay.black_hole(Direction::ToServer);
-    let sent = client.create("/a", "", CreateMode::Persistent, OPEN_ACL_UNSAFE);
+    let sent = client.create("/a", "", CreateMode::Persistent);
     gone.block_on(until_sent(&client));
-    let not_sent = client.create("/b", "", CreateMode::Persistent, OPEN_ACL_UNSAFE);
+    let not_sent = client.create("/b", "", CreateMode::Persistent);
     drop(gone);
 
     current_thread().block_on(async {

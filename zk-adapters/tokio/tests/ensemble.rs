@@ -6,19 +6,17 @@ mod story;
 
 use core::time::Duration;
 
-use story::{PATIENCE, Patient, connect, connector, ensemble, event, make_familiar, server_has};
+use story::{PATIENCE, Patient, builder, connect, ensemble, event, make_familiar, server_has};
 use zk_harness::{Ensemble, Options};
 use zk_proto::{Acl, Id, Perms, Vector};
-use zk_tokio::{
-    Client, CreateMode, ErrorCode, EventType, OPEN_ACL_UNSAFE, Retry, SessionEvent, SessionEvents,
-};
+use zk_tokio::{Client, CreateMode, ErrorCode, EventType, Retry, SessionEvent, SessionEvents};
 
 /// Sessions that are ready, each with a seed of its own.
 async fn sessions(connect_string: &str, count: u64) -> Vec<(Client, SessionEvents)> {
     let mut sessions = Vec::new();
     for seed in 0..count {
-        let connector = connector(connect_string).session_timeout(Duration::from_secs(30)).seed(seed);
-        sessions.push(connector.connect_limit(PATIENCE).connect().patient().await.unwrap());
+        let builder = builder(connect_string).session_timeout(Duration::from_secs(30)).seed(seed);
+        sessions.push(builder.connect_limit(PATIENCE).connect().patient().await.unwrap());
     }
     sessions
 }
@@ -136,7 +134,7 @@ async fn identities_go_before_watches_when_a_session_moves() {
     let acl = |id: &str| Acl { perms: Perms::ALL, id: Id { scheme: "auth".into(), id: id.into() } };
     let own = Vector::from(vec![acl("")]);
     let client = client.with_retry(Retry::WhenSafe);
-    client.create("/own", "0", CreateMode::Persistent, own).patient().await.unwrap();
+    client.with_acl(own).create("/own", "0", CreateMode::Persistent).patient().await.unwrap();
     let (_, mut watch) = client.get_data_and_watch("/own").patient().await.unwrap();
     let server = (0..3).find(|&server| ensemble.address(server).port() == client.server().unwrap().port);
     while events.try_next().is_some() {}
@@ -144,12 +142,12 @@ async fn identities_go_before_watches_when_a_session_moves() {
     event(&mut events, |event| matches!(event, SessionEvent::Ready)).await;
 
     // A refusal may come ahead of the answers to what was sent before it: each gets its own.
-    let stranger = connector(&ensemble.connect_string()).session_timeout(Duration::from_secs(30));
+    let stranger = builder(&ensemble.connect_string()).session_timeout(Duration::from_secs(30));
     let (stranger, mut theirs) = stranger.connect_limit(PATIENCE).connect().patient().await.unwrap();
     make_familiar(&stranger, &mut theirs).await;
     let before = stranger.stats().connections;
     for round in 0..20 {
-        let create = stranger.create("/s-", "", CreateMode::EphemeralSequential, OPEN_ACL_UNSAFE);
+        let create = stranger.create("/s-", "", CreateMode::EphemeralSequential);
         let refused = stranger.set_data("/own", "stolen", -1);
         let read = stranger.exists("/");
         assert_eq!(refused.patient().await.unwrap_err().code(), Some(ErrorCode::NO_AUTH), "round {round}");

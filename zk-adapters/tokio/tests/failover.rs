@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 
 use story::{Patient, connect, ensemble, event};
 use zk_harness::Ensemble;
-use zk_tokio::{CreateMode, EventType, OPEN_ACL_UNSAFE, SessionEvent, SessionEvents};
+use zk_tokio::{CreateMode, EventType, SessionEvent, SessionEvents};
 
 #[tokio::test]
 async fn a_session_outlives_a_killed_server() {
@@ -26,7 +26,7 @@ async fn survives(fault: impl Fn(&Ensemble, usize)) {
     let (client, mut events) = connect(&ensemble.connect_string()).await;
     let session_id = client.session_id();
     // On servers before 3.5 the first create costs the connection.
-    client.create("/e", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    client.create("/e", "", CreateMode::Ephemeral).patient().await.unwrap();
     let first = last_connected_to(&mut events).await;
     let (_, mut watch) = client.get_data_and_watch("/e").patient().await.unwrap();
 
@@ -55,7 +55,7 @@ async fn a_change_while_away_is_told_to_a_watch_set_before() {
     let relay = zk_harness::Relay::start(ensemble.address(0)).unwrap();
     let (client, mut events) = connect(&relay.address().to_string()).await;
     let (other, _) = connect(&ensemble.address(0).to_string()).await;
-    other.create("/a", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    other.create("/a", "", CreateMode::Persistent).patient().await.unwrap();
     let (_, mut data) = client.get_data_and_watch("/a").patient().await.unwrap();
     let (_, mut children) = client.get_children_and_watch("/a").patient().await.unwrap();
     let (_, mut missing) = client.exists_and_watch("/b").patient().await.unwrap();
@@ -64,8 +64,8 @@ async fn a_change_while_away_is_told_to_a_watch_set_before() {
     relay.cut();
     event(&mut events, |event| matches!(event, SessionEvent::Disconnected { .. })).await;
     other.set_data("/a", "changed", 0).patient().await.unwrap();
-    other.create("/a/c", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
-    other.create("/b", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    other.create("/a/c", "", CreateMode::Persistent).patient().await.unwrap();
+    other.create("/b", "", CreateMode::Persistent).patient().await.unwrap();
     relay.accept();
 
     assert_eq!(data.changed().patient().await.unwrap().event_type, EventType::NODE_DATA_CHANGED);

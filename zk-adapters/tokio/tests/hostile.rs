@@ -2,110 +2,30 @@
 
 #![expect(clippy::unwrap_used, reason = "a story that goes wrong fails its test")]
 
+#[path = "../examples/hostile/cases.rs"]
+mod cases;
+#[path = "../examples/hostile/meddler.rs"]
+mod meddler;
 mod story;
 
 use core::{net::SocketAddr, time::Duration};
 
-use story::{PATIENCE, Patient, connector, event, standalone};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
-    net::{TcpListener, TcpStream},
-};
+use cases::{CASES, live_through};
+use meddler::{Meddler, Seen, Then, frame, reply, xid};
+use story::{PATIENCE, Patient, builder, event, standalone};
+use tokio::{io::AsyncWriteExt, net::TcpListener};
 use zk_session::ServerOrder;
 use zk_tokio::{
-    AttemptCause, Client, Delivery, DisconnectReason, Error, ErrorCode, Failure, SessionEvent, SessionEvents,
-    WatchEnded,
+    AttemptCause, Client, Delivery, DisconnectReason, Error, ErrorCode, EventType, Failure, SessionEvent,
+    SessionEvents, WatchEnded,
 };
-
-/// What a [`Meddler`] has seen of one connection when it is its turn to answer.
-struct Seen {
-    /// The ConnectResponse of the real server, as a frame.
-    connect_response: Vec<u8>,
-    /// The first request behind the handshake, as a frame.
-    request: Vec<u8>,
-}
-
-/// What a [`Meddler`] does then.
-enum Then {
-    /// Bytes of its own, and from then on what the real server says, which hasn't got the request.
-    Say(Vec<u8>),
-    /// Bytes of its own, and then the request goes its way after all.
-    SayAndPass(Vec<u8>),
-    /// Not a byte any more.
-    BeSilent,
-}
-
-/// Passes the handshake on to a real server, so that the session is a real one, and then answers the first request
-/// itself.
-struct Meddler {
-    address: SocketAddr,
-}
-
-impl Meddler {
-    async fn start(target: SocketAddr, answer: fn(&Seen) -> Then) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let server = TcpStream::connect(target).await.unwrap();
-                // It ends with an error when the client has had enough.
-                tokio::spawn(async move { meddle(client, server, answer).await.ok() });
-            }
-        });
-        Self { address }
-    }
-}
-
-async fn meddle(
-    mut client: TcpStream,
-    mut server: TcpStream,
-    answer: fn(&Seen) -> Then,
-) -> std::io::Result<()> {
-    let connect_request = frame(&mut client).await?;
-    server.write_all(&connect_request).await?;
-    let connect_response = frame(&mut server).await?;
-    client.write_all(&connect_response).await?;
-    let request = frame(&mut client).await?;
-    match answer(&Seen { connect_response, request: request.clone() }) {
-        Then::Say(bytes) => client.write_all(&bytes).await?,
-        Then::SayAndPass(bytes) => {
-            client.write_all(&bytes).await?;
-            server.write_all(&request).await?;
-        }
-        Then::BeSilent => core::future::pending().await,
-    }
-    copy_bidirectional(&mut client, &mut server).await.map(drop)
-}
-
-/// The next frame, its length included.
-async fn frame(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
-    let len = stream.read_u32().await?;
-    let mut frame = len.to_be_bytes().to_vec();
-    frame.resize(4 + len as usize, 0);
-    stream.read_exact(&mut frame[4..]).await?;
-    Ok(frame)
-}
-
-/// A frame with a reply's header, zxid 1 and no error, and this body, of which the frame announces `len` bytes.
-fn reply(xid: i32, len: usize, body: &[u8]) -> Vec<u8> {
-    let mut frame = u32::try_from(16 + len).unwrap().to_be_bytes().to_vec();
-    frame.extend(xid.to_be_bytes());
-    frame.extend(1_u64.to_be_bytes());
-    frame.extend(0_u32.to_be_bytes());
-    frame.extend(body);
-    frame
-}
-
-fn xid(request: &[u8]) -> i32 {
-    i32::from_be_bytes(request[4..8].try_into().unwrap())
-}
 
 /// A session on the meddler's side of a server, whose list has the server itself too.
 async fn meddled(server: &zk_harness::Ensemble, answer: fn(&Seen) -> Then) -> (Client, SessionEvents) {
-    let meddler = Meddler::start(server.address(0), answer).await;
+    let meddler = Meddler::start(server.address(0), 0, answer).await;
     let servers = format!("{},{}", meddler.address, server.address(0));
-    let connector = connector(&servers).session_timeout(Duration::from_secs(2)).connect_limit(PATIENCE);
-    let in_order = connector.configure(|config| config.server_order = ServerOrder::AsListed);
+    let builder = builder(&servers).session_timeout(Duration::from_secs(2)).connect_limit(PATIENCE);
+    let in_order = builder.configure(|config| config.server_order = ServerOrder::AsListed);
     in_order.connect().patient().await.unwrap()
 }
 
@@ -164,7 +84,7 @@ async fn a_frame_too_short_for_a_header_costs_the_connection() {
 
 #[tokio::test]
 async fn a_server_that_falls_silent_costs_the_connection() {
-    let (error, reason) = escaped_from(|_| Then::BeSilent).await;
+    let (error, reason) = escaped_from(|_| Then::SayAndStop(Vec::new())).await;
     assert_eq!(error, LOST);
     assert_eq!(reason, DisconnectReason::ReadTimeout);
 }
@@ -228,11 +148,11 @@ async fn a_request_that_is_never_answered_ends_by_its_deadline_and_the_next_answ
 async fn watches_that_a_server_refuses_to_arm_again_end_and_say_so() {
     const REFUSAL: i32 = -5;
     let server = standalone();
-    let connector = connector(&server.connect_string()).connect_limit(PATIENCE);
-    let (client, mut events) = connector.connect().patient().await.unwrap();
+    let builder = builder(&server.connect_string()).connect_limit(PATIENCE);
+    let (client, mut events) = builder.connect().patient().await.unwrap();
     event(&mut events, |event| matches!(event, SessionEvent::Ready)).await;
     let (_, mut watch) = client.exists_and_watch("/a").patient().await.unwrap();
-    let meddler = Meddler::start(server.address(0), |seen| {
+    let meddler = Meddler::start(server.address(0), 0, |seen| {
         let mut refusal = reply(xid(&seen.request), 0, b"");
         refusal[16..20].copy_from_slice(&REFUSAL.to_be_bytes());
         Then::Say(refusal)
@@ -242,6 +162,28 @@ async fn watches_that_a_server_refuses_to_arm_again_end_and_say_so() {
     event(&mut events, |event| matches!(event, SessionEvent::Ready)).await;
     client.get_data("/").patient().await.unwrap();
     assert_eq!(client.stats().watches, 0);
+}
+
+/// The table of the example `hostile`.
+#[tokio::test]
+async fn each_of_ten_ways_to_break_the_protocol_costs_what_it_must_and_no_more() {
+    for case in &CASES {
+        let story = live_through(case).patient().await.unwrap();
+        let seen = (story.request, story.lost.is_none(), story.watch);
+        let spoilt =
+            |error: &Error| matches!(error, Error::Failed { failure: Failure::MalformedReply { .. }, .. });
+        let changed = Some(EventType::NODE_DATA_CHANGED);
+        let is_as_expected = match (case.name, &seen) {
+            ("truncated body" | "data length 2147483647", (Err(error), true, watch)) => {
+                spoilt(error) && *watch == changed
+            }
+            ("event with bad UTF-8", (Ok(()), true, watch)) => *watch == changed,
+            ("event of unknown type", (Ok(()), true, watch)) => *watch == Some(EventType(99)),
+            (_, (Err(LOST), false, watch)) => *watch == changed,
+            _ => false,
+        };
+        assert!(is_as_expected && story.goes_on, "{}: {seen:?}", case.name);
+    }
 }
 
 #[tokio::test]
@@ -299,8 +241,8 @@ async fn a_server_that_spoils_the_handshake_is_passed_over_and_told_of() {
     ];
     for (bytes, expected) in cases {
         let bad = answers_handshakes_with(bytes).await;
-        let connector = connector(&format!("{bad},{}", good.address(0))).connect_limit(PATIENCE);
-        let in_order = connector.configure(|config| config.server_order = ServerOrder::AsListed);
+        let builder = builder(&format!("{bad},{}", good.address(0))).connect_limit(PATIENCE);
+        let in_order = builder.configure(|config| config.server_order = ServerOrder::AsListed);
         let (client, mut events) = in_order.connect().patient().await.unwrap();
         let failed = event(&mut events, |event| matches!(event, SessionEvent::AttemptFailed { .. })).await;
         let SessionEvent::AttemptFailed { server, cause } = failed else { unreachable!() };

@@ -6,15 +6,12 @@ mod story;
 
 use core::time::Duration;
 
-use story::{PATIENCE, Patient, connect, connector, event, make_familiar, server_has, standalone};
+use story::{PATIENCE, Patient, builder, connect, event, make_familiar, server_has, standalone};
 use zk_harness::{Ensemble, Options};
-use zk_tokio::{
-    Client, CreateMode, Delivery, Error, ErrorCode, Failure, OPEN_ACL_UNSAFE, Retry, SessionEvent,
-    SubmitError,
-};
+use zk_tokio::{Client, CreateMode, Delivery, Error, ErrorCode, Failure, Retry, SessionEvent, SubmitError};
 
 async fn create(client: &Client, path: &str, len: usize) {
-    client.create(path, vec![7; len], CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    client.create(path, vec![7; len], CreateMode::Persistent).patient().await.unwrap();
 }
 
 /// A server that takes frames of up to 8 MiB.
@@ -27,7 +24,7 @@ async fn a_server_that_takes_no_more_connections_is_told_of_and_tried_until_it_d
     let options = Options::new().config_line("maxClientCnxns=1");
     let server = options.standalone().expect("a ZooKeeper server");
     let (first, _) = connect(&server.connect_string()).await;
-    let (second, mut events) = connector(&server.connect_string()).start();
+    let (second, mut events) = builder(&server.connect_string()).start();
     let waiting = second.sync("/");
     let is_cycle = |event: &SessionEvent| matches!(event, SessionEvent::AllServersFailed { attempts: 1, .. });
     event(&mut events, is_cycle).await;
@@ -87,7 +84,7 @@ async fn requests_that_a_busy_server_turns_away_are_refused_and_the_others_are_a
 #[tokio::test]
 async fn a_reply_over_the_limit_fails_alone_and_the_stream_stays_in_step() {
     let server = standalone();
-    let narrow = connector(&server.connect_string()).configure(|config| config.max_frame_len = 64 << 10);
+    let narrow = builder(&server.connect_string()).configure(|config| config.max_frame_len = 64 << 10);
     let (client, mut events) = narrow.connect().patient().await.unwrap();
     make_familiar(&client, &mut events).await;
     let before = client.stats().connections;
@@ -118,14 +115,13 @@ async fn what_a_generous_server_takes_and_gives_is_up_to_the_clients_limits() {
     let server = generous();
     let (client, mut events) = connect(&server.connect_string()).await;
     make_familiar(&client, &mut events).await;
-    let refused =
-        client.create("/big", vec![7; LEN], CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await;
+    let refused = client.create("/big", vec![7; LEN], CreateMode::Persistent).patient().await;
     let Err(Error::NotSubmitted(SubmitError::TooLarge { limit, .. })) = refused else {
         panic!("{refused:?}")
     };
     assert_eq!(limit, 0xf_ffff);
 
-    let wide = connector(&server.connect_string()).configure(|config| {
+    let wide = builder(&server.connect_string()).configure(|config| {
         config.max_request_len = 8 << 20;
         config.max_frame_len = 8 << 20;
     });
@@ -147,11 +143,10 @@ async fn what_a_generous_server_takes_and_gives_is_up_to_the_clients_limits() {
 #[tokio::test]
 async fn a_request_over_the_servers_limit_ends_however_often_it_may_be_repeated() {
     let server = standalone();
-    let wide = connector(&server.connect_string()).configure(|config| config.max_request_len = 8 << 20);
+    let wide = builder(&server.connect_string()).configure(|config| config.max_request_len = 8 << 20);
     let (client, _) = wide.connect().patient().await.unwrap();
     let lost = Error::Failed { failure: Failure::ConnectionLoss, delivery: Delivery::MaybeApplied };
-    let write =
-        client.create("/big", vec![7; 2 << 20], CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await;
+    let write = client.create("/big", vec![7; 2 << 20], CreateMode::Persistent).patient().await;
     assert_eq!(write.unwrap_err(), lost);
 
     let before = client.stats().connections;
@@ -165,15 +160,14 @@ async fn a_request_over_the_servers_limit_ends_however_often_it_may_be_repeated(
 #[tokio::test]
 async fn a_deadline_on_a_server_that_stands_still_leaves_the_connection_alone() {
     let server = standalone();
-    let connector = connector(&server.connect_string()).session_timeout(Duration::from_secs(30));
-    let (client, mut events) = connector.connect_limit(PATIENCE).connect().patient().await.unwrap();
+    let builder = builder(&server.connect_string()).session_timeout(Duration::from_secs(30));
+    let (client, mut events) = builder.connect_limit(PATIENCE).connect().patient().await.unwrap();
     make_familiar(&client, &mut events).await;
     let before = client.stats().connections;
     server.pause(0);
     let hasty = client.with_deadline(Duration::from_millis(200));
     let expected = Error::Failed { failure: Failure::Deadline, delivery: Delivery::MaybeApplied };
-    let calls: Vec<_> =
-        (0..5).map(|n| hasty.create(format!("/{n}"), "", CreateMode::Persistent, OPEN_ACL_UNSAFE)).collect();
+    let calls: Vec<_> = (0..5).map(|n| hasty.create(format!("/{n}"), "", CreateMode::Persistent)).collect();
     for call in calls {
         assert_eq!(call.patient().await.unwrap_err(), expected);
     }

@@ -16,7 +16,7 @@ fn create(path: &str) -> Op {
 }
 
 async fn persistent(client: &Client, path: &'static str) {
-    client.create(path, "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    client.create(path, "", CreateMode::Persistent).patient().await.unwrap();
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn a_session_knows_its_ephemerals_descendants_and_identities() {
     persistent(&root, "/app").await;
     let (client, _) = connect(&format!("{}/app", server.connect_string())).await;
     persistent(&client, "/a").await;
-    client.create("/a/e", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    client.create("/a/e", "", CreateMode::Ephemeral).patient().await.unwrap();
     let ephemerals = client.get_ephemerals("/").patient().await.unwrap();
     assert_eq!(ephemerals.iter_str().collect::<Vec<_>>(), ["/a/e"], "the chroot is invisible");
     assert_eq!(client.get_all_children_number("/a").patient().await.unwrap(), 1);
@@ -172,7 +172,7 @@ async fn the_configuration_of_an_ensemble_is_read_and_a_reconfig_is_refused_as_s
 async fn what_a_server_does_not_have_is_made_up_for_or_told() {
     let server = standalone();
     let (client, _) = connect(&server.connect_string()).await;
-    let created = client.create("/a", "x", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await;
+    let created = client.create("/a", "x", CreateMode::Persistent).patient().await;
     assert_eq!(created.unwrap().path, "/a");
     if server_has(3, 7) {
         return;
@@ -196,7 +196,7 @@ async fn handles_with_roots_of_their_own_share_a_session() {
     let app = outer.chroot("/app").unwrap();
     let inner = app.chroot("/inner").unwrap();
     assert_eq!(app.session_id(), outer.session_id());
-    let created = inner.create("/x", "1", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    let created = inner.create("/x", "1", CreateMode::Persistent).patient().await.unwrap();
     assert_eq!(created.path, "/x");
     let (_, mut watch) = inner.get_data_and_watch("/x").patient().await.unwrap();
     outer.set_data("/app/inner/x", "2", -1).patient().await.unwrap();
@@ -219,7 +219,7 @@ async fn containers_go_when_they_are_empty_and_passing_znodes_when_they_are_old(
     }
     let server = standalone();
     let (client, _) = connect(&server.connect_string()).await;
-    let make = |path: &'static str, mode| client.create(path, "", mode, OPEN_ACL_UNSAFE).patient();
+    let make = |path: &'static str, mode| client.create(path, "", mode).patient();
     make("/c", CreateMode::Container).await.unwrap();
     persistent(&client, "/c/child").await;
     make("/t", CreateMode::PersistentWithTtl(100)).await.unwrap();

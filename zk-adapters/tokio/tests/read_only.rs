@@ -6,11 +6,10 @@ mod story;
 
 use core::time::Duration;
 
-use story::{PATIENCE, Patient, connect, connector, event, server_has};
+use story::{PATIENCE, Patient, builder, connect, event, server_has};
 use zk_harness::{Ensemble, Mode, Options};
 use zk_tokio::{
-    AttemptCause, CreateMode, DisconnectReason, ErrorCode, EventType, OPEN_ACL_UNSAFE, Retry, SessionEvent,
-    State,
+    AttemptCause, CreateMode, DisconnectReason, ErrorCode, EventType, Retry, SessionEvent, State,
 };
 
 /// Servers that serve reads when they have lost their quorum, to sessions that are theirs alone.
@@ -36,24 +35,23 @@ async fn wait_for(ensemble: &Ensemble, server: usize, mode: Mode) {
 async fn a_session_lives_on_a_read_only_server_and_moves_to_a_read_write_one() {
     let ensemble = ensemble();
     let (writer, _) = connect(&ensemble.connect_string()).await;
-    writer.create("/a", "x", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    writer.create("/a", "x", CreateMode::Persistent).patient().await.unwrap();
     writer.sync("/").patient().await.unwrap();
     writer.close().patient().await;
     ensemble.kill(0);
     ensemble.kill(1);
     wait_for(&ensemble, 2, Mode::ReadOnly).await;
 
-    let connector = connector(&ensemble.connect_string()).connect_limit(PATIENCE);
+    let builder = builder(&ensemble.connect_string()).connect_limit(PATIENCE);
     let (client, mut events) =
-        connector.configure(|config| config.read_only = true).connect().patient().await.unwrap();
+        builder.configure(|config| config.read_only = true).connect().patient().await.unwrap();
     let is_read_only =
         |event: &SessionEvent| matches!(event, SessionEvent::Connected { read_only: true, .. });
     event(&mut events, is_read_only).await;
     assert_eq!(client.state(), State::ConnectedReadOnly);
     assert_eq!(client.credentials(), None, "no other server knows this session");
     assert_eq!(client.get_data("/a").patient().await.unwrap().data.as_deref(), Some(&b"x"[..]));
-    let refused =
-        client.create("/b", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap_err();
+    let refused = client.create("/b", "", CreateMode::Persistent).patient().await.unwrap_err();
     assert_eq!(refused.code(), Some(ErrorCode::NOT_READ_ONLY));
     // Such refusals overtake the answers to earlier reads: each request gets its own all the same.
     for _ in 0..50 {
@@ -74,7 +72,7 @@ async fn a_session_lives_on_a_read_only_server_and_moves_to_a_read_write_one() {
     event(&mut events, is_read_write).await;
     let client = client.with_retry(Retry::WhenSafe);
     client.sync("/").patient().await.unwrap();
-    client.create("/b", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    client.create("/b", "", CreateMode::Persistent).patient().await.unwrap();
     assert!(client.credentials().is_some());
     client.set_data("/a", "z", -1).patient().await.unwrap();
     let change = watch.changed().patient().await.unwrap();
@@ -91,8 +89,8 @@ async fn a_session_that_is_not_meant_for_read_only_servers_waits_for_a_read_writ
     ensemble.kill(0);
     ensemble.kill(1);
     wait_for(&ensemble, 2, Mode::ReadOnly).await;
-    let connector = connector(&ensemble.connect_string()).connect_limit(PATIENCE);
-    let (client, mut events) = connector.start();
+    let builder = builder(&ensemble.connect_string()).connect_limit(PATIENCE);
+    let (client, mut events) = builder.start();
     event(&mut events, |event| matches!(event, SessionEvent::AllServersFailed { .. })).await;
     ensemble.restart(0).unwrap();
     event(&mut events, |event| matches!(event, SessionEvent::Ready)).await;
@@ -104,12 +102,12 @@ async fn a_session_that_is_not_meant_for_read_only_servers_waits_for_a_read_writ
 #[tokio::test]
 async fn a_session_of_the_whole_ensemble_outlives_the_loss_of_the_quorum() {
     let ensemble = Options::new().jvm_flag("-Dreadonlymode.enabled=true").start(3).unwrap();
-    let connector = connector(&ensemble.address(2).to_string())
+    let builder = builder(&ensemble.address(2).to_string())
         .connect_limit(PATIENCE)
         .session_timeout(Duration::from_secs(30));
-    let lenient = connector.configure(|config| config.read_only = true);
+    let lenient = builder.configure(|config| config.read_only = true);
     let (client, mut events) = lenient.clone().connect().patient().await.unwrap();
-    client.create("/mine", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    client.create("/mine", "", CreateMode::Ephemeral).patient().await.unwrap();
     let session_id = client.session_id();
     while events.try_next().is_some() {}
     ensemble.kill(0);

@@ -6,23 +6,22 @@ mod story;
 
 use core::time::Duration;
 
-use story::{Patient, connect, connector, event, make_familiar, server_has, standalone};
+use story::{Patient, builder, connect, event, make_familiar, server_has, standalone};
 use zk_harness::{Ensemble, Relay};
 use zk_proto::{AddWatchMode, WatcherType};
 use zk_tokio::{
-    Client, CreateMode, EventType, OPEN_ACL_UNSAFE, SessionEvent, SessionEvents, StandingEvent,
-    StandingWatch, WatchEnded,
+    Client, CreateMode, EventType, SessionEvent, SessionEvents, StandingEvent, StandingWatch, WatchEnded,
 };
 
 async fn create(client: &Client, path: &str) {
-    client.create(path, "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    client.create(path, "", CreateMode::Persistent).patient().await.unwrap();
 }
 
 /// A client that a relay can cut off, whose session timeout leaves the faults to the test.
 async fn relayed(server: &Ensemble) -> (Relay, Client, SessionEvents) {
     let relay = Relay::start(server.address(0)).unwrap();
-    let connector = connector(&relay.address().to_string()).session_timeout(Duration::from_secs(30));
-    let (client, mut events) = connector.connect().patient().await.unwrap();
+    let builder = builder(&relay.address().to_string()).session_timeout(Duration::from_secs(30));
+    let (client, mut events) = builder.connect().patient().await.unwrap();
     make_familiar(&client, &mut events).await;
     (relay, client, events)
 }

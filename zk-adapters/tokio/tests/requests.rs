@@ -5,15 +5,14 @@
 mod story;
 
 use story::{Patient, connect, server_has, standalone};
-use zk_tokio::{Client, CreateMode, Delivery, ErrorCode, OPEN_ACL_UNSAFE, SubmitError};
+use zk_tokio::{Client, CreateMode, Delivery, ErrorCode, SubmitError};
 
 #[tokio::test]
 async fn a_znode_is_created_read_changed_listed_and_deleted() {
     let server = standalone();
     let (client, _) = connect(&server.connect_string()).await;
 
-    let created =
-        client.create("/a", "one", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    let created = client.create("/a", "one", CreateMode::Persistent).patient().await.unwrap();
     assert_eq!(created.path.as_str(), Some("/a"));
 
     let znode = client.get_data("/a").patient().await.unwrap();
@@ -25,7 +24,7 @@ async fn a_znode_is_created_read_changed_listed_and_deleted() {
     assert_eq!(changed.version, 1);
     assert_eq!(client.exists("/a").patient().await.unwrap(), Some(changed));
 
-    client.create("/a/b", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    client.create("/a/b", "", CreateMode::Ephemeral).patient().await.unwrap();
     let children = client.get_children("/a").patient().await.unwrap();
     assert_eq!(children.children.iter_str().collect::<Vec<_>>(), ["b"]);
     assert_eq!(children.stat.num_children, 1);
@@ -43,7 +42,7 @@ async fn each_mode_creates_its_kind_of_znode() {
     let server = standalone();
     let (client, _) = connect(&server.connect_string()).await;
     let session_id = client.session_id().unwrap();
-    let create = |path: &'static str, mode| client.create(path, "", mode, OPEN_ACL_UNSAFE).patient();
+    let create = |path: &'static str, mode| client.create(path, "", mode).patient();
 
     create("/e", CreateMode::Ephemeral).await.unwrap();
     let ephemeral = client.exists("/e").patient().await.unwrap().unwrap();
@@ -69,8 +68,8 @@ async fn a_refusal_tells_the_servers_code() {
     let missing = client.get_data("/missing").patient().await.unwrap_err();
     assert_eq!(missing.code(), Some(ErrorCode::NO_NODE));
     assert_eq!(missing.delivery(), None);
-    client.create("/a", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
-    let twice = client.create("/a", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await;
+    client.create("/a", "", CreateMode::Persistent).patient().await.unwrap();
+    let twice = client.create("/a", "", CreateMode::Persistent).patient().await;
     assert_eq!(twice.unwrap_err().code(), Some(ErrorCode::NODE_EXISTS));
     let stale = client.set_data("/a", "", 7).patient().await.unwrap_err();
     assert_eq!(stale.code(), Some(ErrorCode::BAD_VERSION));
@@ -91,8 +90,8 @@ async fn requests_run_in_the_order_of_the_calls_whatever_the_order_of_the_awaits
     let server = standalone();
     let (client, _) = connect(&server.connect_string()).await;
     // An operation that a server doesn't know costs the connection, and what is behind it: it is found out first.
-    client.create("/first", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
-    let create = client.create("/a", "0", CreateMode::Persistent, OPEN_ACL_UNSAFE);
+    client.create("/first", "", CreateMode::Persistent).patient().await.unwrap();
+    let create = client.create("/a", "0", CreateMode::Persistent);
     let changes: Vec<_> = (1..=20).map(|n: i32| client.set_data("/a", n.to_string(), n - 1)).collect();
     let read = client.get_data("/a");
     assert_eq!(read.patient().await.unwrap().data.as_deref(), Some(&b"20"[..]));
@@ -106,12 +105,12 @@ async fn requests_run_in_the_order_of_the_calls_whatever_the_order_of_the_awaits
 async fn a_chrooted_client_lives_below_its_chroot() {
     let server = standalone();
     let (outside, _) = connect(&server.connect_string()).await;
-    outside.create("/app", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    outside.create("/app", "", CreateMode::Persistent).patient().await.unwrap();
     let (inside, _) = connect(&format!("{}/app", server.connect_string())).await;
 
     let (missing, mut watch) = inside.exists_and_watch("/a").patient().await.unwrap();
     assert_eq!(missing, None);
-    let created = inside.create("/a", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    let created = inside.create("/a", "", CreateMode::Persistent).patient().await.unwrap();
     assert_eq!(created.path.as_str(), Some("/a"));
     assert_eq!(watch.changed().patient().await.unwrap().path.as_str(), Some("/a"));
     assert!(outside.exists("/app/a").patient().await.unwrap().is_some());
@@ -123,7 +122,7 @@ async fn a_chrooted_client_lives_below_its_chroot() {
 async fn many_tasks_share_a_client() {
     let server = standalone();
     let (client, _) = connect(&server.connect_string()).await;
-    client.create("/n", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    client.create("/n", "", CreateMode::Persistent).patient().await.unwrap();
     let tasks: Vec<_> = (0..256)
         .map(|task: usize| {
             let client = client.clone();
@@ -140,7 +139,7 @@ async fn many_tasks_share_a_client() {
 
 async fn work(client: &Client, task: usize) {
     let path = format!("/n/{task}");
-    client.create(&path, "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    client.create(&path, "", CreateMode::Ephemeral).patient().await.unwrap();
     for round in 0..19 {
         let text = format!("{task} {round}");
         client.set_data(&path, text.clone(), round).patient().await.unwrap();
@@ -155,7 +154,7 @@ async fn a_megabyte_is_written_and_read() {
     let server = standalone();
     let (client, _) = connect(&server.connect_string()).await;
     let data: Vec<u8> = (0..1_000_000_u32).map(|n| (n % 251) as u8).collect();
-    client.create("/big", data.clone(), CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    client.create("/big", data.clone(), CreateMode::Persistent).patient().await.unwrap();
     let calls: Vec<_> = (0..8).map(|_| client.get_data("/big")).collect();
     for call in calls {
         assert!(call.patient().await.unwrap().data.as_deref() == Some(&data[..]));

@@ -8,7 +8,7 @@ use core::time::Duration;
 
 use story::{Patient, connect, event};
 use zk_sim::{Options, serve::Served};
-use zk_tokio::{Client, CreateMode, ErrorCode, EventType, OPEN_ACL_UNSAFE, SessionEvent};
+use zk_tokio::{Client, CreateMode, ErrorCode, EventType, SessionEvent};
 
 fn three() -> Served {
     let tick = Duration::from_millis(500);
@@ -26,7 +26,7 @@ async fn a_client_reads_writes_and_watches() {
     let served = three();
     let (client, _events) = connect(&served.connect_string()).await;
     let (other, _) = connect(&served.connect_string()).await;
-    client.create("/a", "one", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    client.create("/a", "one", CreateMode::Persistent).patient().await.unwrap();
     let (_, mut watch) = client.get_data_and_watch("/a").patient().await.unwrap();
     other.set_data("/a", "two", 0).patient().await.unwrap();
     let change = watch.changed().patient().await.unwrap();
@@ -35,11 +35,7 @@ async fn a_client_reads_writes_and_watches() {
 
     let refused = other.set_data("/a", "three", 0).patient().await.unwrap_err();
     assert_eq!(refused.code(), Some(ErrorCode::BAD_VERSION));
-    let numbered = client
-        .create("/a/n-", "", CreateMode::PersistentSequential, OPEN_ACL_UNSAFE)
-        .patient()
-        .await
-        .unwrap();
+    let numbered = client.create("/a/n-", "", CreateMode::PersistentSequential).patient().await.unwrap();
     assert_eq!(numbered.path.as_str(), Some("/a/n-0000000000"));
     client.close().patient().await;
     other.close().patient().await;
@@ -52,7 +48,7 @@ async fn a_session_outlives_its_server_and_a_new_leader() {
     let (client, mut events) = connect(&served.connect_string()).await;
     event(&mut events, |event| matches!(event, SessionEvent::Ready)).await;
     let session_id = client.session_id();
-    client.create("/e", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    client.create("/e", "", CreateMode::Ephemeral).patient().await.unwrap();
     let (_, mut watch) = client.get_data_and_watch("/e").patient().await.unwrap();
 
     let first = current(&client, &served);
@@ -88,11 +84,11 @@ async fn a_recorded_session_is_replayed_to_the_byte() {
 
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("tokio.drive");
     let served = three();
-    let connector = Client::connector(&served.connect_string()).unwrap();
-    let connector = connector.record(zk_tokio::Recorder::create(&path).unwrap());
-    let (client, mut events) = connector.connect().await.unwrap();
+    let builder = Client::builder(&served.connect_string()).unwrap();
+    let builder = builder.record(zk_tokio::Recorder::create(&path).unwrap());
+    let (client, mut events) = builder.connect().await.unwrap();
     client.add_auth("digest", "me:correct horse").patient().await.unwrap();
-    client.create("/e", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    client.create("/e", "", CreateMode::Ephemeral).patient().await.unwrap();
     let (_, mut watch) = client.get_data_and_watch("/e").patient().await.unwrap();
     served.crash(current(&client, &served));
     event(&mut events, |event| matches!(event, SessionEvent::Disconnected { .. })).await;

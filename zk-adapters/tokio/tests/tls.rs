@@ -7,11 +7,11 @@ mod story;
 use core::time::Duration;
 use std::{fs, time::Instant};
 
-use story::{Patient, connector, event, server_has};
+use story::{Patient, builder, event, server_has};
 use zk_harness::{BlackHole, Certificates, ClientCertificates, Direction, Ensemble, Options, Relay};
 use zk_tokio::{
-    AttemptCause, Client, ConnectError, Connector, CreateMode, DialError, EventType, OPEN_ACL_UNSAFE, Retry,
-    SessionEvent, Tls, TlsError,
+    AttemptCause, Builder, Client, ConnectError, CreateMode, DialError, EventType, Retry, SessionEvent, Tls,
+    TlsError,
 };
 
 fn standalone(clients: ClientCertificates) -> Ensemble {
@@ -24,13 +24,13 @@ fn mutual(certificates: &Certificates) -> Tls {
     Tls::new(certificates.authority()).identity(client.certificate, client.key)
 }
 
-fn secure(server: &Ensemble, tls: Tls) -> Connector {
-    connector(&server.secure_connect_string()).tls(tls)
+fn secure(server: &Ensemble, tls: Tls) -> Builder {
+    builder(&server.secure_connect_string()).tls(tls)
 }
 
 /// Why the one server can't be connected to.
-async fn cause(connector: Connector) -> AttemptCause {
-    let error = connector
+async fn cause(builder: Builder) -> AttemptCause {
+    let error = builder
         .connect_limit(Duration::from_secs(4))
         .connect()
         .patient()
@@ -55,11 +55,7 @@ async fn a_session_lives_on_mutual_tls() {
     let (client, _) =
         secure(&server, mutual(server.certificates())).connect().patient().await.expect("a session");
     let data: Vec<u8> = (0..1_000_000_u32).map(|n| (n % 251) as u8).collect();
-    client
-        .create("/a", data.clone(), CreateMode::Persistent, OPEN_ACL_UNSAFE)
-        .patient()
-        .await
-        .expect("it is created");
+    client.create("/a", data.clone(), CreateMode::Persistent).patient().await.expect("it is created");
     let (znode, mut watch) = client.get_data_and_watch("/a").patient().await.expect("it is there");
     assert!(znode.data.as_deref() == Some(&data[..]));
     let calls: Vec<_> = (0..1000).map(|_| client.exists("/a")).collect();
@@ -80,7 +76,7 @@ async fn many_tasks_share_a_client_with_tls() {
     let server = standalone(ClientCertificates::Ignored);
     let tls = Tls::new(server.certificates().authority());
     let (client, _) = secure(&server, tls).connect().patient().await.expect("a session");
-    client.create("/n", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.expect("it is created");
+    client.create("/n", "", CreateMode::Persistent).patient().await.expect("it is created");
     let work = |number: u8| {
         let client = client.clone();
         async move {
@@ -107,7 +103,7 @@ async fn a_session_outlives_its_server_on_tls() {
     let ensemble = Options::new().tls(ClientCertificates::Needed).start(3).expect("three ZooKeeper servers");
     let (client, mut events) =
         secure(&ensemble, mutual(ensemble.certificates())).connect().patient().await.expect("a session");
-    client.create("/e", "x", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).patient().await.expect("it is created");
+    client.create("/e", "x", CreateMode::Ephemeral).patient().await.expect("it is created");
     let port = client.server().expect("it is connected").port;
     let server = (0..3).find(|&server| ensemble.secure_address(server).port() == port);
     ensemble.kill(server.expect("it is one of them"));
@@ -142,7 +138,7 @@ async fn a_server_of_another_name_is_refused_unless_names_do_not_matter() {
     // By another name that leads to it, it isn't known either.
     let loopback = format!("127.0.0.2:{}", server.secure_address(0).port());
     if std::net::TcpStream::connect(loopback.as_str()).is_ok() {
-        connector(&loopback).tls(tls.any_server_name()).connect().patient().await.expect("a session");
+        builder(&loopback).tls(tls.any_server_name()).connect().patient().await.expect("a session");
     }
     let any = Tls::new(server.certificates().strange_authority()).any_server_name();
     let cause = self::cause(secure(&server, any)).await;
@@ -174,12 +170,12 @@ async fn a_port_that_does_not_speak_tls_and_one_that_says_nothing_are_told_apart
     }
     let server = standalone(ClientCertificates::Ignored);
     let tls = Tls::new(server.certificates().authority());
-    let plain = cause(connector(&server.connect_string()).tls(tls.clone())).await;
+    let plain = cause(builder(&server.connect_string()).tls(tls.clone())).await;
     assert!(matches!(tls_error(&plain), TlsError::Closed), "{plain:?}");
 
     let silent = Relay::start(server.secure_address(0)).expect("a relay");
     silent.black_hole(Direction::ToServer);
-    let stalled = connector(&silent.address().to_string()).tls(tls).session_timeout(Duration::from_secs(3));
+    let stalled = builder(&silent.address().to_string()).tls(tls).session_timeout(Duration::from_secs(3));
     let stalled = cause(stalled).await;
     assert!(matches!(tls_error(&stalled), TlsError::Stalled), "{stalled:?}");
 }
@@ -194,9 +190,8 @@ async fn a_server_that_fails_by_tls_is_followed_by_the_next() {
     let servers = [server.connect_string(), silent.address().to_string(), server.secure_connect_string()];
     for seed in 0..3 {
         let tls = Tls::new(server.certificates().authority());
-        let connector =
-            connector(&servers.join(",")).tls(tls).session_timeout(Duration::from_secs(3)).seed(seed);
-        let (client, _) = connector.connect().patient().await.expect("a session");
+        let builder = builder(&servers.join(",")).tls(tls).session_timeout(Duration::from_secs(3)).seed(seed);
+        let (client, _) = builder.connect().patient().await.expect("a session");
         assert_eq!(client.server().expect("it is connected").port, server.secure_address(0).port());
         client.sync("/").patient().await.expect("an answer");
     }
@@ -232,11 +227,11 @@ async fn a_stalled_write_holds_nobody_up_and_goes_on_later() {
     let server = standalone(ClientCertificates::Ignored);
     let relay = Relay::start(server.secure_address(0)).expect("a relay");
     let tls = Tls::new(server.certificates().authority());
-    let connector = connector(&relay.address().to_string()).tls(tls).session_timeout(Duration::from_secs(30));
-    let (client, _) = connector.connect().patient().await.expect("a session");
+    let builder = builder(&relay.address().to_string()).tls(tls).session_timeout(Duration::from_secs(30));
+    let (client, _) = builder.connect().patient().await.expect("a session");
     relay.stall_reads();
     let create = |client: &Client, number| {
-        client.create(format!("/{number}"), vec![0; 900_000], CreateMode::Persistent, OPEN_ACL_UNSAFE)
+        client.create(format!("/{number}"), vec![0; 900_000], CreateMode::Persistent)
     };
     let calls: Vec<_> = (0..16).map(|number| create(&client, number)).collect();
     while client.stats().in_flight == 0 {

@@ -7,7 +7,7 @@ mod story;
 use story::{PATIENCE, Patient, connect, server_has, standalone};
 use tokio::time::Instant;
 use zk_harness::Ensemble;
-use zk_tokio::{CreateMode, ErrorCode, EventType, OPEN_ACL_UNSAFE};
+use zk_tokio::{CreateMode, ErrorCode, EventType};
 
 #[tokio::test]
 async fn each_kind_of_watch_tells_its_changes() {
@@ -15,7 +15,7 @@ async fn each_kind_of_watch_tells_its_changes() {
     let (client, _) = connect(&server.connect_string()).await;
     let (stat, mut creation) = client.exists_and_watch("/a").patient().await.unwrap();
     assert_eq!(stat, None);
-    client.create("/a", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    client.create("/a", "", CreateMode::Persistent).patient().await.unwrap();
     assert_eq!(creation.changed().patient().await.unwrap().event_type, EventType::NODE_CREATED);
 
     let (_, mut data) = client.get_data_and_watch("/a").patient().await.unwrap();
@@ -24,7 +24,7 @@ async fn each_kind_of_watch_tells_its_changes() {
     client.set_data("/a", "1", -1).patient().await.unwrap();
     assert_eq!(data.changed().patient().await.unwrap().event_type, EventType::NODE_DATA_CHANGED);
     assert_eq!(existence.changed().patient().await.unwrap().event_type, EventType::NODE_DATA_CHANGED);
-    client.create("/a/b", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    client.create("/a/b", "", CreateMode::Persistent).patient().await.unwrap();
     assert_eq!(children.changed().patient().await.unwrap().event_type, EventType::NODE_CHILDREN_CHANGED);
 }
 
@@ -32,7 +32,7 @@ async fn each_kind_of_watch_tells_its_changes() {
 async fn the_event_stays_once_it_is_there() {
     let server = standalone();
     let (client, _) = connect(&server.connect_string()).await;
-    client.create("/a", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    client.create("/a", "", CreateMode::Persistent).patient().await.unwrap();
     let (_, mut watch) = client.get_data_and_watch("/a").patient().await.unwrap();
     client.set_data("/a", "1", -1).patient().await.unwrap();
     client.delete("/a", -1).patient().await.unwrap();
@@ -45,7 +45,7 @@ async fn the_event_stays_once_it_is_there() {
 async fn two_watches_of_one_path_both_fire() {
     let server = standalone();
     let (client, _) = connect(&server.connect_string()).await;
-    client.create("/a", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    client.create("/a", "", CreateMode::Persistent).patient().await.unwrap();
     let (_, mut one) = client.get_data_and_watch("/a").patient().await.unwrap();
     let (_, mut two) = client.get_data_and_watch("/a").patient().await.unwrap();
     let (_, dropped) = client.get_data_and_watch("/a").patient().await.unwrap();
@@ -69,7 +69,7 @@ async fn a_watch_that_is_dropped_is_removed_at_the_server() {
     let server = standalone();
     let (client, _) = connect(&server.connect_string()).await;
     // Its answer shows that the server is new enough to remove watches.
-    client.create("/new", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
+    client.create("/new", "", CreateMode::Persistent).patient().await.unwrap();
     let (_, watch) = client.exists_and_watch("/a").patient().await.unwrap();
     let call = client.exists_and_watch("/b");
     let (_, kept) = client.exists_and_watch("/c").patient().await.unwrap();
@@ -79,8 +79,8 @@ async fn a_watch_that_is_dropped_is_removed_at_the_server() {
     assert_eq!(client.stats().watches, 1);
     if !server_has(3, 5) {
         // No server before has removeWatches: what it tells of them goes nowhere.
-        client.create("/a", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
-        client.create("/b", "", CreateMode::Persistent, OPEN_ACL_UNSAFE).patient().await.unwrap();
+        client.create("/a", "", CreateMode::Persistent).patient().await.unwrap();
+        client.create("/b", "", CreateMode::Persistent).patient().await.unwrap();
         let stats = client.stats();
         assert_eq!((stats.notifications, stats.unwanted_notifications), (2, 2));
         return drop(kept);

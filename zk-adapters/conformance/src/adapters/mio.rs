@@ -11,15 +11,15 @@ use std::{
 use bytes::{Buf, Bytes};
 use mio::{Events, Interest, Poll, Token, net::TcpStream};
 use zk_client::{
-    AddressError, ConnectError, DialError, Error, Hub, Lost, NO_LATER, SessionEnd, SessionEvent, SlotId,
-    Wakeups,
+    AddressError, ConnectError, Created, DialError, Errand, ErrandId, Error, Hub, Lost, NO_LATER, SessionEnd,
+    SessionEvent, SlotId, Wakeups, Work, recipes,
 };
 use zk_session::{
-    Action, Config, ConnectionId, Credentials, Epoch, RequestOptions, Session,
-    zk_proto::{GetDataRequest, Request, Response, ServerAddr},
+    Action, Chroot, Config, ConnectionId, Credentials, Epoch, RequestOptions, Session,
+    zk_proto::{GetDataRequest, OPEN_ACL_UNSAFE, Request, Response, ServerAddr},
 };
 
-use crate::{Adapter, Client, PATIENCE, Pending, PendingWatch};
+use crate::{Adapter, Client, PATIENCE, Pending, PendingRecipe, PendingWatch, Recipe};
 
 /// A client over a loop of mio, on a thread of its own.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +77,21 @@ impl Shared {
         }
     }
 
+    fn begin_errand<T: 'static>(
+        self: &Arc<Self>,
+        errand: Errand<T>,
+        deadline: Option<Duration>,
+        path: fn(T) -> Option<String>,
+    ) -> PendingRecipe {
+        let mut options = RequestOptions::default();
+        options.deadline = deadline.map(|limit| self.now() + limit);
+        let read = errand.read;
+        let begun = self.lock().run(errand, options);
+        self.wake_loop();
+        let held = begun.map(|(errand, slot)| Held { shared: Arc::clone(self), errand, slot: Some(slot) });
+        Box::new(move || read(held.map_err(|error| *error)?.outcome()).map(path))
+    }
+
     fn outcome(&self, slot: SlotId) -> Result<Response, Error> {
         self.wait_for(PATIENCE, |hub| hub.slots.take(slot)).expect("it takes no longer than a minute")
     }
@@ -86,19 +101,71 @@ impl Shared {
     }
 }
 
+/// An errand that is given up when this is dropped.
+struct Held {
+    shared: Arc<Shared>,
+    errand: ErrandId,
+    slot: Option<SlotId>,
+}
+
+impl Held {
+    fn outcome(mut self) -> Result<Response, Error> {
+        let slot = self.slot.take().expect("it is waited for once");
+        self.shared.outcome(slot)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let Some(slot) = self.slot else { return };
+        let (now, mut hub) = (self.shared.now(), self.shared.lock());
+        if hub.slots.abandon(slot) {
+            hub.cancel(Work::Errand(self.errand), now);
+        }
+        drop(hub);
+        self.shared.wake_loop();
+    }
+}
+
 impl Client for MioClient {
     fn submit(&self, request: Request) -> Pending {
-        let submitted = self.0.lock().submit(request, RequestOptions::default(), self.0.now());
+        let submitted = self.0.lock().submit(&request, RequestOptions::default(), self.0.now());
         self.0.wake_loop();
         let shared = Arc::clone(&self.0);
-        Box::new(move || submitted.and_then(|(_, slot)| shared.outcome(slot)))
+        Box::new(move || submitted.map_err(|error| *error).and_then(|(_, slot)| shared.outcome(slot)))
+    }
+
+    fn run(&self, recipe: Recipe, path: &str, deadline: Option<Duration>) -> PendingRecipe {
+        let (shared, root) = (&self.0, Chroot::default());
+        let created = |created: Created| created.path.as_str().map(str::to_owned);
+        match recipe {
+            Recipe::EnsurePath => {
+                shared.begin_errand(recipes::ensure_path(&root, path, OPEN_ACL_UNSAFE), deadline, |()| None)
+            }
+            Recipe::DeleteRecursive => {
+                shared.begin_errand(recipes::delete_recursive(&root, path), deadline, |()| None)
+            }
+            Recipe::SetOrCreate(data) => {
+                let errand = recipes::set_or_create(&root, path, data, OPEN_ACL_UNSAFE);
+                shared.begin_errand(errand, deadline, |_| None)
+            }
+            Recipe::CreateWithParents(mode) => {
+                let errand = recipes::create_with_parents(&root, path, "", mode, OPEN_ACL_UNSAFE);
+                shared.begin_errand(errand, deadline, created)
+            }
+            Recipe::CreateProtected(mode) => {
+                let errand = recipes::create_protected(&root, path, "", mode, OPEN_ACL_UNSAFE);
+                shared.begin_errand(errand, deadline, created)
+            }
+        }
     }
 
     fn watch_data(&self, path: &str) -> Result<PendingWatch, Error> {
         let get = Request::GetData(GetDataRequest { path: path.into(), watch: true });
         let (request, slot) = {
             let mut hub = self.0.lock();
-            let (request, slot) = hub.submit(get, RequestOptions::default(), self.0.now())?;
+            let (request, slot) =
+                hub.submit(&get, RequestOptions::default(), self.0.now()).map_err(|error| *error)?;
             hub.watches.hold(request, false);
             (request, slot)
         };

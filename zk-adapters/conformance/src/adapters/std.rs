@@ -2,9 +2,9 @@ use core::{cell::RefCell, time::Duration};
 
 use zk_client::{ConnectError, Error, SessionEnd, SessionEvent};
 use zk_session::{Config, Credentials, zk_proto::Request};
-use zk_std::{Connector, SessionEvents};
+use zk_std::{Call, Created, SessionEvents};
 
-use crate::{Adapter, Client, PATIENCE, Pending, PendingWatch};
+use crate::{Adapter, Client, PATIENCE, Pending, PendingRecipe, PendingWatch, Recipe};
 
 /// zk-std.
 #[derive(Clone, Copy, Debug)]
@@ -18,8 +18,8 @@ struct StdClient {
 
 impl Adapter for Std {
     fn connect(&self, config: Config, limit: Duration) -> Result<Box<dyn Client>, ConnectError> {
-        let connector = Connector::new(ANY)?.configure(|own| *own = config);
-        let (client, events) = connector.deadline(PATIENCE).connect_limit(limit).connect()?;
+        let builder = zk_std::Client::builder(ANY)?.configure(|own| *own = config);
+        let (client, events) = builder.deadline(PATIENCE).connect_limit(limit).connect()?;
         Ok(Box::new(StdClient { client, events: RefCell::new(events) }))
     }
 }
@@ -28,6 +28,17 @@ impl Client for StdClient {
     fn submit(&self, request: Request) -> Pending {
         let call = self.client.submit(request);
         Box::new(|| call.wait())
+    }
+
+    fn run(&self, recipe: Recipe, path: &str, deadline: Option<Duration>) -> PendingRecipe {
+        let client = deadline.map_or_else(|| self.client.clone(), |limit| self.client.with_deadline(limit));
+        match recipe {
+            Recipe::EnsurePath => unit(client.ensure_path(path)),
+            Recipe::DeleteRecursive => unit(client.delete_recursive(path)),
+            Recipe::SetOrCreate(data) => unit(client.set_or_create(path, data)),
+            Recipe::CreateWithParents(mode) => created(client.create_with_parents(path, "", mode)),
+            Recipe::CreateProtected(mode) => created(client.create_protected(path, "", mode)),
+        }
     }
 
     fn watch_data(&self, path: &str) -> Result<PendingWatch, Error> {
@@ -46,6 +57,14 @@ impl Client for StdClient {
     fn credentials(&self) -> Option<Credentials> {
         self.client.credentials()
     }
+}
+
+fn unit<T: 'static>(call: Call<T>) -> PendingRecipe {
+    Box::new(|| call.wait().map(|_| None))
+}
+
+fn created(call: Call<Created>) -> PendingRecipe {
+    Box::new(|| call.wait().map(|created| created.path.as_str().map(str::to_owned)))
 }
 
 /// Replaced by the configuration's servers.

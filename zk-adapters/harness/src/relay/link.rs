@@ -232,7 +232,8 @@ impl Pump {
     fn pass_on(&self, mut bytes: &[u8]) -> bool {
         let mut destination = self.sockets.destination(self.direction);
         while !bytes.is_empty() {
-            match destination.write(bytes) {
+            let Some(count) = self.wait_for_a_turn(bytes.len()) else { return false };
+            match destination.write(&bytes[..count]) {
                 Ok(count) => {
                     bytes = &bytes[count..];
                     self.shared.state().rules[self.direction as usize].forwarded += count as u64;
@@ -247,6 +248,15 @@ impl Pump {
             }
         }
         true
+    }
+
+    /// How many of so many bytes may be written, as soon as any may; none if the link has ended.
+    fn wait_for_a_turn(&self, count: usize) -> Option<usize> {
+        let Some(rate) = self.shared.state().rate else { return Some(count) };
+        let piece = (rate / TURNS_PER_SECOND).max(1);
+        thread::sleep(Duration::from_secs_f64(piece as f64 / rate as f64));
+        self.lane(&mut self.shared.state())?;
+        Some(count.min(piece))
     }
 
     /// Whether there is a link still, as soon as it wants more bytes.
@@ -299,4 +309,6 @@ impl Pump {
 const CHUNK: usize = 64 * 1024;
 /// How many bytes a lane takes before the reader waits.
 const LANE_LIMIT: usize = 1024 * 1024;
+/// In how many pieces a second's bytes are passed on where they are slowed down.
+const TURNS_PER_SECOND: usize = 20;
 const FOREVER: Duration = Duration::from_secs(3600);

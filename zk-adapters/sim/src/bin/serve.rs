@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::{io, process::ExitCode, thread};
 
 use zk_sim::{
-    Options, Version,
+    Options,
     serve::{Command, Served},
 };
 
@@ -54,7 +54,7 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<(Options, u16), 
             "--servers" => options.servers = number(&word, &value()?, 1, 255)?,
             "--port" => port = number(&word, &value()?, 0, 65_535)?,
             "--tick" => options.tick = Duration::from_millis(number(&word, &value()?, 1, 3_600_000)?),
-            "--version" => options.version = version(&value()?)?,
+            "--version" => options.version = value()?.parse().map_err(|what| format!("--version {what}"))?,
             "--read-only" => options.read_only = true,
             _ => return Err(format!("{word}: not known")),
         }
@@ -66,15 +66,6 @@ fn number<T: TryFrom<u64>>(name: &str, word: &str, least: u64, most: u64) -> Res
     let number = word.parse().ok().filter(|number| (least..=most).contains(number));
     let number = number.and_then(|number| T::try_from(number).ok());
     number.ok_or_else(|| format!("{name} {word:?}: not a number from {least} to {most}"))
-}
-
-fn version(word: &str) -> Result<Version, String> {
-    let known =
-        [("3.4", Version::V3_4), ("3.6", Version::V3_6), ("3.8", Version::V3_8), ("3.9", Version::V3_9)];
-    let found = known.into_iter().find(|(name, _)| *name == word);
-    found
-        .map(|(_, version)| version)
-        .ok_or_else(|| format!("--version {word:?}: known are 3.4, 3.6, 3.8 and 3.9"))
 }
 
 const USAGE: &str = "usage: serve [--servers N] [--port P] [--version V] [--tick MILLISECONDS] [--read-only]

@@ -58,7 +58,7 @@ use crate::ensemble::{
     watches::{Modes, Table, Watches},
 };
 
-pub use options::{Options, Version};
+pub use options::{Options, UnknownVersion, Version};
 pub use peer::PeerId;
 pub use tree::{Tree, Znode};
 pub use txn::{Owner, Transaction, Txn};

@@ -1,6 +1,6 @@
 //! What an ensemble is made of, and which version of ZooKeeper it plays.
 
-use core::time::Duration;
+use core::{str::FromStr, time::Duration};
 
 use zk_session::zk_proto::{CreateMode, Op, OpCode};
 
@@ -78,6 +78,28 @@ pub enum Version {
     V3_8,
     /// 3.9.5: watch modes live side by side, and events carry their zxid.
     V3_9,
+}
+
+/// No version that can be played.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{word:?}: known are 3.4, 3.6, 3.8 and 3.9")]
+pub struct UnknownVersion {
+    /// What was given.
+    pub word: String,
+}
+
+impl FromStr for Version {
+    type Err = UnknownVersion;
+
+    fn from_str(word: &str) -> Result<Self, UnknownVersion> {
+        Ok(match word {
+            "3.4" => Self::V3_4,
+            "3.6" => Self::V3_6,
+            "3.8" => Self::V3_8,
+            "3.9" => Self::V3_9,
+            _ => return Err(UnknownVersion { word: word.to_owned() }),
+        })
+    }
 }
 
 impl Version {

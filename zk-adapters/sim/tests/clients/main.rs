@@ -13,7 +13,8 @@ use talk::Talk;
 use zk_harness::Distribution;
 use zk_proto::SessionId;
 use zk_sim::{
-    Options,
+    Options, Version,
+    reconnect::{Check, Outcome, Rule},
     serve::{Served, ServedSession},
 };
 
@@ -96,6 +97,40 @@ fn the_java_client_reads_writes_watches_and_survives_a_server() {
     let server = after.server.expect("it was connected");
     assert_eq!(served.data(server, "/java").as_deref(), Some(&b"three"[..]));
     assert_eq!(served.data(server, "/java/e"), None);
+}
+
+/// The rules for reconnecting that a client breaks.
+fn broken_rules(client: impl FnOnce(&str) -> Talk) -> Vec<Rule> {
+    let check = Check::start(Version::V3_9, 0).expect("free ports");
+    let _client = client(&check.connect_string());
+    let verdicts = check.run(Duration::from_secs(60), |_| {}).expect("a session");
+    verdicts.iter().for_each(|verdict| println!("{verdict}"));
+    let broken = verdicts.iter().filter(|verdict| verdict.outcome == Outcome::Failed);
+    broken.map(|verdict| verdict.rule).collect()
+}
+
+/// It sets no watch again (python-zk/kazoo#151).
+#[test]
+fn kazoo_reconnects_without_its_watches() {
+    let Some(packages) = kazoo() else { return };
+    let broken = broken_rules(|servers| {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/kazoo_watch.py");
+        Talk::start(Command::new("python3").arg(script).arg(servers).env("PYTHONPATH", packages))
+    });
+    assert_eq!(broken, [Rule::SetsWatchesAgain, Rule::ChangeTold]);
+}
+
+#[test]
+fn the_java_client_keeps_the_rules_for_reconnecting() {
+    let distribution = Distribution::find().unwrap_or_else(|error| panic!("{error}"));
+    let broken = broken_rules(|servers| {
+        let mut command = distribution.program("org.apache.zookeeper.ZooKeeperMain");
+        let mut java = Talk::start(command.args(["-server", servers, "-timeout", "4000"]));
+        java.hear("WatchedEvent state:SyncConnected type:None");
+        java.say("get -w /check");
+        java
+    });
+    assert_eq!(broken, []);
 }
 
 /// Where kazoo is, once pip has fetched it. Without pip there is no test, but in CI.

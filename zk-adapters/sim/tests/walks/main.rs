@@ -14,10 +14,12 @@ mod scenarios;
 mod server;
 mod world;
 
+use core::time::Duration;
+
 use promises::{replay, walk, walks};
 use proptest::{prelude::*, test_runner::Config as Proptest};
-use world::World;
-use zk_session::{ConnectionId, zk_proto::Bytes};
+use world::{Transport, World};
+use zk_session::{Action, Config, ConnectionId, Event, zk_proto::Bytes};
 use zk_sim::Input;
 
 pub(crate) fn input_of(request: zk_session::zk_proto::Request) -> Input {
@@ -73,4 +75,31 @@ proptest! {
         });
         prop_assert_eq!(noisy, world.trace);
     }
+}
+
+/// INV-04: the deadline was decided while the transport might still have taken the slice, and is polled after it is
+/// known to have stayed.
+#[test]
+fn a_deadline_during_a_slice_is_maybe_applied_even_if_it_is_polled_when_the_slice_is_known_to_have_stayed() {
+    let mut config = Config::new("a:2181".parse().expect("a connect string"));
+    config.max_send_len = 64;
+    let mut world = World::new(config);
+    world.connect();
+    world.accept_session();
+    world.transport = Transport::Stalls;
+    let (soon, long) = (Duration::from_secs(1), Bytes::from_static(&[7; 200]));
+    let options = zk_session::RequestOptions::default().with_deadline(world.now + soon);
+    world.do_input(Input::Submit(Box::new(requests::set("/a", long)), options));
+    world.oversleep(soon);
+    let connection = world.connection();
+    for input in [Input::Timeout, Input::Sent(connection, 0), Input::Disconnected(connection)] {
+        world.input_undrained(input).expect("nothing that can be refused");
+    }
+    world.link = None;
+    world.settle();
+    let told = world.trace.iter().find_map(|action| match action {
+        Action::Emit(Event::Reply(reply)) => reply.result.as_ref().err()?.delivery(),
+        _ => None,
+    });
+    assert_eq!(told, Some(zk_session::Delivery::MaybeApplied));
 }

@@ -6,8 +6,8 @@ use std::thread;
 
 use zk_harness::Ensemble;
 use zk_std::{
-    Call, Client, Connector, CreateMode, Error, OPEN_ACL_UNSAFE, SessionEvent, SessionEvents, StandingCall,
-    StandingEvent, StandingWatch, Watch, WatchCall, WatchEnded, WatchEvent,
+    Builder, Call, Client, CreateMode, Error, SessionEvent, SessionEvents, StandingCall, StandingEvent,
+    StandingWatch, Watch, WatchCall, WatchEnded, WatchEvent,
 };
 
 /// Something to wait for that fails the test if it takes too long: so a hang is a failure, and no test sleeps.
@@ -66,7 +66,7 @@ pub(crate) fn make_familiar(client: &Client, events: &mut SessionEvents) {
     if server_has(3, 5) {
         return;
     }
-    client.create("/familiar", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE).patient().expect("a fallback");
+    client.create("/familiar", "", CreateMode::Ephemeral).patient().expect("a fallback");
     client.delete("/familiar", -1).patient().expect("a znode to delete");
     event(events, |event| matches!(event, SessionEvent::Ready));
 }
@@ -89,14 +89,14 @@ pub(crate) fn ensemble() -> Ensemble {
     Ensemble::start(3).expect("three ZooKeeper servers")
 }
 
-/// A connector with a session timeout of 6 s, so that a dead server is noticed after 4 s.
-pub(crate) fn connector(connect_string: &str) -> Connector {
-    let connector = Client::connector(connect_string).expect("a connect string");
-    connector.session_timeout(Duration::from_secs(6)).seed(1).connect_limit(PATIENCE).deadline(PATIENCE)
+/// A builder with a session timeout of 6 s, so that a dead server is noticed after 4 s.
+pub(crate) fn builder(connect_string: &str) -> Builder {
+    let builder = Client::builder(connect_string).expect("a connect string");
+    builder.session_timeout(Duration::from_secs(6)).seed(1).connect_limit(PATIENCE).deadline(PATIENCE)
 }
 
 pub(crate) fn connect(connect_string: &str) -> (Client, SessionEvents) {
-    connector(connect_string).connect().expect("a session")
+    builder(connect_string).connect().expect("a session")
 }
 
 /// Reads events up to the first that `is_it` wants.

@@ -27,7 +27,7 @@ use std::{env, process::exit, sync::Arc, time::Instant};
 use measured::{Span, Task, resident_kib};
 use tokio::{runtime::Builder, sync::Notify, time::sleep};
 use zk_proto::AddWatchMode;
-use zk_tokio::{Client, Connector, CreateMode, OPEN_ACL_UNSAFE, StandingEvent, Ustring};
+use zk_tokio::{Client, CreateMode, StandingEvent, Ustring};
 
 const NODE: Ustring = Ustring::from_static("/bench/node");
 const DIRECTORY: Ustring = Ustring::from_static("/bench/dir");
@@ -84,8 +84,8 @@ async fn run(task: Arc<Task>) {
 
 async fn connect(task: &Task) -> Client {
     let timeout = Duration::from_secs(if task.workload == "w6" { 6 } else { 30 });
-    let connector = Connector::new(&task.address).expect("an address").session_timeout(timeout);
-    connector.connect().await.expect("a session").0
+    let builder = Client::builder(&task.address).expect("an address").session_timeout(timeout);
+    builder.connect().await.expect("a session").0
 }
 
 async fn get(client: &Client) {
@@ -136,7 +136,7 @@ async fn operate(client: &Client, workload: &str, tag: &str, index: usize) {
         "w3" => drop(client.set_data(NODE, DATA, -1).await.expect("the node")),
         "w3c" => {
             let path = format!("/bench/c/{tag}-{index:07}");
-            let created = client.create(path, DATA, CreateMode::Persistent, OPEN_ACL_UNSAFE);
+            let created = client.create(path, DATA, CreateMode::Persistent);
             created.await.expect("a new node");
         }
         _ => {

@@ -5,7 +5,7 @@ use core::{future::IntoFuture, time::Duration};
 
 use tokio::time::timeout;
 use zk_harness::Ensemble;
-use zk_tokio::{Client, Connector, CreateMode, OPEN_ACL_UNSAFE, SessionEvent, SessionEvents};
+use zk_tokio::{Builder, Client, CreateMode, SessionEvent, SessionEvents};
 
 /// A future that fails the test if it takes too long: so a hang is a failure, and no test sleeps.
 pub(crate) trait Patient: IntoFuture + Sized + Send {
@@ -37,13 +37,13 @@ pub(crate) fn ensemble() -> Ensemble {
     Ensemble::start(3).expect("three ZooKeeper servers")
 }
 
-/// A connector with a session timeout of 6 s, so that a dead server is noticed after 4 s.
-pub(crate) fn connector(connect_string: &str) -> Connector {
-    Client::connector(connect_string).unwrap().session_timeout(Duration::from_secs(6)).seed(1)
+/// A builder with a session timeout of 6 s, so that a dead server is noticed after 4 s.
+pub(crate) fn builder(connect_string: &str) -> Builder {
+    Client::builder(connect_string).unwrap().session_timeout(Duration::from_secs(6)).seed(1)
 }
 
 pub(crate) async fn connect(connect_string: &str) -> (Client, SessionEvents) {
-    connector(connect_string).connect_limit(PATIENCE).connect().patient().await.expect("a session")
+    builder(connect_string).connect_limit(PATIENCE).connect().patient().await.expect("a session")
 }
 
 /// Lets a client find out what its server has. One before 3.5 has no create2, and closes the connection on which it is
@@ -53,11 +53,7 @@ pub(crate) async fn make_familiar(client: &Client, events: &mut SessionEvents) {
     if server_has(3, 5) {
         return;
     }
-    client
-        .create("/familiar", "", CreateMode::Ephemeral, OPEN_ACL_UNSAFE)
-        .patient()
-        .await
-        .expect("a fallback");
+    client.create("/familiar", "", CreateMode::Ephemeral).patient().await.expect("a fallback");
     client.delete("/familiar", -1).patient().await.expect("a znode to delete");
     event(events, |event| matches!(event, SessionEvent::Ready)).await;
 }

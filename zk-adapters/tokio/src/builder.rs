@@ -6,7 +6,7 @@ use std::{hash::RandomState, sync::Arc};
 
 use tokio::time::{Instant, timeout};
 use zk_client::Recording;
-use zk_proto::{ConnectString, ConnectStringError};
+use zk_proto::{Acl, ConnectString, ConnectStringError, OPEN_ACL_UNSAFE, Vector};
 use zk_session::{Config, Credentials, Epoch};
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
 /// use zk_tokio::Client;
 ///
 /// # async fn f() -> Result<(), zk_tokio::ConnectError> {
-/// let (client, events) = Client::connector("zk1,zk2,zk3/app")?
+/// let (client, events) = Client::builder("zk1,zk2,zk3/app")?
 ///     .session_timeout(Duration::from_secs(6))
 ///     .connect_limit(Duration::from_secs(10))
 ///     .connect()
@@ -30,21 +30,17 @@ use crate::{
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing happens before it connects"]
-pub struct Connector {
+pub struct Builder {
     config: Config,
     connect_limit: Duration,
     deadline: Option<Duration>,
+    acl: Vector<Acl>,
     security: Security,
     recording: Recording,
 }
 
-impl Connector {
-    /// The defaults for the servers that a connect string names, such as `zk1:2181,zk2:2181/chroot`.
-    ///
-    /// # Errors
-    ///
-    /// [`ConnectStringError`], if it can't be read.
-    pub fn new(connect_string: &str) -> Result<Self, ConnectStringError> {
+impl Builder {
+    pub(crate) fn new(connect_string: &str) -> Result<Self, ConnectStringError> {
         let connect_string: ConnectString = connect_string.parse()?;
         let mut config = Config::new(connect_string);
         // Made of the operating system's entropy.
@@ -53,6 +49,7 @@ impl Connector {
             config,
             connect_limit: DEFAULT_CONNECT_LIMIT,
             deadline: None,
+            acl: OPEN_ACL_UNSAFE,
             security: Security::default(),
             recording: Recording::default(),
         })
@@ -85,7 +82,7 @@ impl Connector {
     /// use zk_tokio::{Client, Recorder};
     ///
     /// # fn f() -> Result<(), Box<dyn core::error::Error>> {
-    /// let connector = Client::connector("zk1,zk2,zk3")?.record(Recorder::create("trouble.drive")?);
+    /// let builder = Client::builder("zk1,zk2,zk3")?.record(Recorder::create("trouble.drive")?);
     /// # Ok(())
     /// # }
     /// ```
@@ -111,6 +108,13 @@ impl Connector {
     /// ([`Client::with_deadline`]). Default: for ever.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
+        self
+    }
+
+    /// The ACL of the znodes that are created, unless a handle says otherwise ([`Client::with_acl`]). Default:
+    /// everybody may do everything, as with ZooKeeper's own shell.
+    pub fn acl(mut self, acl: impl Into<Vector<Acl>>) -> Self {
+        self.acl = acl.into();
         self
     }
 
@@ -153,7 +157,7 @@ impl Connector {
         let shared = Arc::new(Shared::new(session, epoch));
         trace::spawn(Driver::new(Arc::clone(&shared), self.security));
         let events = SessionEvents::new(Arc::clone(&shared));
-        (Client::new(shared, self.deadline), events)
+        (Client::new(shared, self.deadline, self.acl), events)
     }
 }
 

@@ -2,11 +2,11 @@ use core::{
     hash::{BuildHasher, Hasher},
     time::Duration,
 };
-use std::{hash::RandomState, sync::Arc, time::Instant};
+use std::{hash::RandomState, sync::Arc};
 
 use zk_client::Recording;
-use zk_proto::{ConnectString, ConnectStringError};
-use zk_session::{Config, Credentials, Epoch};
+use zk_proto::{Acl, ConnectString, ConnectStringError, OPEN_ACL_UNSAFE, Vector};
+use zk_session::{Config, Credentials};
 
 use crate::{Client, ConnectError, SessionEvents, shared::Shared, ticker, transport::Security};
 
@@ -17,7 +17,7 @@ use crate::{Client, ConnectError, SessionEvents, shared::Shared, ticker, transpo
 /// use zk_std::Client;
 ///
 /// # fn f() -> Result<(), zk_std::ConnectError> {
-/// let (client, events) = Client::connector("zk1,zk2,zk3/app")?
+/// let (client, events) = Client::builder("zk1,zk2,zk3/app")?
 ///     .session_timeout(Duration::from_secs(6))
 ///     .connect_limit(Duration::from_secs(10))
 ///     .connect()?;
@@ -26,21 +26,17 @@ use crate::{Client, ConnectError, SessionEvents, shared::Shared, ticker, transpo
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing happens before it connects"]
-pub struct Connector {
+pub struct Builder {
     config: Config,
     connect_limit: Duration,
     deadline: Option<Duration>,
+    acl: Vector<Acl>,
     security: Security,
     recording: Recording,
 }
 
-impl Connector {
-    /// The defaults for the servers that a connect string names, such as `zk1:2181,zk2:2181/chroot`.
-    ///
-    /// # Errors
-    ///
-    /// [`ConnectStringError`], if it can't be read.
-    pub fn new(connect_string: &str) -> Result<Self, ConnectStringError> {
+impl Builder {
+    pub(crate) fn new(connect_string: &str) -> Result<Self, ConnectStringError> {
         let connect_string: ConnectString = connect_string.parse()?;
         let mut config = Config::new(connect_string);
         // Made of the operating system's entropy.
@@ -49,6 +45,7 @@ impl Connector {
             config,
             connect_limit: DEFAULT_CONNECT_LIMIT,
             deadline: Some(DEFAULT_DEADLINE),
+            acl: OPEN_ACL_UNSAFE,
             security: Security::default(),
             recording: Recording::default(),
         })
@@ -81,7 +78,7 @@ impl Connector {
     /// use zk_std::{Client, Recorder};
     ///
     /// # fn f() -> Result<(), Box<dyn core::error::Error>> {
-    /// let connector = Client::connector("zk1,zk2,zk3")?.record(Recorder::create("trouble.drive")?);
+    /// let builder = Client::builder("zk1,zk2,zk3")?.record(Recorder::create("trouble.drive")?);
     /// # Ok(())
     /// # }
     /// ```
@@ -107,6 +104,13 @@ impl Connector {
     /// ([`Client::with_deadline`], [`Client::without_deadline`]). Default: 30 s.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
+        self
+    }
+
+    /// The ACL of the znodes that are created, unless a handle says otherwise ([`Client::with_acl`]). Default:
+    /// everybody may do everything, as with ZooKeeper's own shell.
+    pub fn acl(mut self, acl: impl Into<Vector<Acl>>) -> Self {
+        self.acl = acl.into();
         self
     }
 
@@ -140,12 +144,11 @@ impl Connector {
     ///
     /// [`ConnectError::NoThread`], if the operating system refuses one.
     pub fn start(self) -> Result<(Client, SessionEvents), ConnectError> {
-        let epoch = Epoch::new(Instant::now());
         let session = self.recording.open(self.config, zk_session::Instant::ZERO);
-        let shared = Arc::new(Shared::new(session, epoch, self.security));
+        let shared = Arc::new(Shared::new(session, self.security));
         ticker::spawn(&shared).map_err(|error| ConnectError::NoThread(Arc::new(error)))?;
         let events = SessionEvents::new(Arc::clone(&shared));
-        Ok((Client::new(shared, self.deadline), events))
+        Ok((Client::new(shared, self.deadline, self.acl), events))
     }
 }
 

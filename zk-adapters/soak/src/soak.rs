@@ -1,0 +1,198 @@
+//! The run: an ensemble, relays before it, clients, faults, then peace, and a look at the truth.
+
+use core::error::Error;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+
+use fastrand::Rng;
+use tokio::runtime::Runtime;
+use zk_harness::{Ensemble, Relay};
+use zk_session::zk_proto::{ConnectString, CreateMode, SessionId};
+
+use crate::connection::Place;
+use crate::drawing::{MIRRORED, ROOT, foundations};
+use crate::faults::Faults;
+use crate::history::{History, Tree, Znode, compare};
+use crate::ledger::Ledger;
+use crate::mirror::{Mirror, Way};
+use crate::options::Options;
+use crate::txn_log::read_folder;
+use crate::worker::Worker;
+
+/// What the ensemble did; what the clients were told is in the ledger then.
+pub(crate) fn soak(options: Options, ledger: &Arc<Ledger>) -> Result<History, Box<dyn Error>> {
+    let ensemble = servers().start(SERVERS)?;
+    let relays =
+        (0..SERVERS).map(|server| Relay::start(ensemble.address(server))).collect::<Result<Vec<_>, _>>()?;
+    lay_foundations(&ensemble)?;
+    let runtime = Runtime::new()?;
+    let place = Place {
+        ledger: Arc::clone(ledger),
+        runtime: runtime.handle().clone(),
+        servers: addresses(&relays).parse::<ConnectString>()?,
+        seed: options.seed,
+    };
+    let mut cast = Cast::new(&place, options);
+    cast.play(&ensemble, &relays, options);
+    cast.come_to_rest();
+    let mirrored = read_back(&ensemble, ledger)?.below(MIRRORED);
+    cast.catch_up(&mirrored);
+    cast.end();
+    drop(cast);
+    let tree = read_back(&ensemble, ledger)?;
+    // What a closed client still does in the background is done by then, and its handles are gone.
+    drop(runtime);
+    drop(place);
+    let history = logs(&ensemble)?;
+    let differs = compare("the servers have what their logs say", "the tree", &tree, &history.tree(ROOT));
+    ledger.write(|books| books.wrong.extend(differs));
+    let owned = tree.znodes.iter().filter(|(_, znode)| znode.owner != SessionId(0));
+    owned.for_each(|(path, znode)| {
+        ledger.violated("ephemeral znodes go with their session", format!("{path}: {znode}"))
+    });
+    Ok(history)
+}
+
+/// Small, and with the whole history in their logs.
+fn servers() -> zk_harness::Options {
+    zk_harness::Options::new()
+        .jvm_flag("-Xmx160m")
+        .config_line("snapCount=100000000")
+        .config_line("preAllocSize=1024")
+        // However far a server is behind, it is sent transactions, no snapshot.
+        .jvm_flag("-Dzookeeper.snapshotSizeFactor=100000")
+}
+
+fn addresses(relays: &[Relay]) -> String {
+    relays.iter().map(|relay| relay.address().to_string()).collect::<Vec<_>>().join(",")
+}
+
+fn lay_foundations(ensemble: &Ensemble) -> Result<(), Box<dyn Error>> {
+    let (client, _) = zk_std::Client::connect(&ensemble.connect_string())?;
+    for path in foundations(WORKERS) {
+        client.create(path, "foundation", CreateMode::Persistent).wait()?;
+    }
+    client.close();
+    Ok(())
+}
+
+/// The clients.
+struct Cast {
+    workers: Vec<Worker>,
+    mirrors: Vec<Mirror>,
+}
+
+impl Cast {
+    fn new(place: &Place, options: Options) -> Self {
+        let worker = |number| {
+            let kind = options.clients.kind(number);
+            Worker::new(place.clone(), number, kind, TIMEOUTS[number % TIMEOUTS.len()])
+        };
+        let mirror = |number: usize| {
+            let way = if number.is_multiple_of(2) { Way::OneTime } else { Way::Persistent };
+            let kind = options.clients.kind(number / 2 + 1);
+            Mirror::new(place.clone(), WORKERS + number, kind, way, TIMEOUTS[number % TIMEOUTS.len()])
+        };
+        Self { workers: (0..WORKERS).map(worker).collect(), mirrors: (0..MIRRORS).map(mirror).collect() }
+    }
+
+    /// Everybody at work among faults, for as long as is asked for.
+    fn play(&mut self, ensemble: &Ensemble, relays: &[Relay], options: Options) {
+        let (calm, stop) = (&AtomicBool::new(false), &AtomicBool::new(false));
+        let ledger = &self.workers[0].ledger();
+        let faults = |salt: u64| Faults {
+            ledger: Arc::clone(ledger),
+            rng: Rng::with_seed(options.seed.wrapping_mul(7919).wrapping_add(salt)),
+        };
+        thread::scope(|scope| {
+            for worker in &mut self.workers {
+                scope.spawn(|| worker.work(stop));
+            }
+            for mirror in &mut self.mirrors {
+                scope.spawn(|| mirror.follow(stop));
+            }
+            let servers = scope.spawn(|| faults(1).of_servers(ensemble, calm));
+            let network = scope.spawn(|| faults(2).of_network(relays, calm));
+            thread::sleep(options.length);
+            calm.store(true, Ordering::Relaxed);
+            let is_undone = servers.join().is_ok() && network.join().is_ok();
+            thread::sleep(AFTERMATH);
+            stop.store(true, Ordering::Relaxed);
+            assert!(is_undone, "a fault could not be made");
+        });
+    }
+
+    /// Every session serves, or is told as over. Half of the clients then close theirs.
+    fn come_to_rest(&mut self) {
+        for (number, worker) in self.workers.iter_mut().enumerate() {
+            worker.recover();
+            if number.is_multiple_of(2) {
+                worker.end();
+            }
+        }
+    }
+
+    fn catch_up(&mut self, wanted: &Tree) {
+        self.mirrors.iter_mut().for_each(|mirror| mirror.catch_up(wanted));
+    }
+
+    fn end(&mut self) {
+        self.workers.iter_mut().for_each(Worker::end);
+        self.mirrors.iter_mut().for_each(Mirror::end);
+    }
+}
+
+/// The tree as all servers have it, each asked for itself.
+fn read_back(ensemble: &Ensemble, ledger: &Ledger) -> Result<Tree, Box<dyn Error>> {
+    let mut trees = Vec::new();
+    for server in 0..ensemble.len() {
+        let (client, _) = zk_std::Client::connect(&ensemble.address(server).to_string())?;
+        client.sync("/").wait()?;
+        let mut tree = Tree::default();
+        read_below(&client, ROOT, &mut tree)?;
+        client.close();
+        trees.push(tree);
+    }
+    for (server, tree) in trees.iter().enumerate() {
+        let differs = compare("all servers have one tree", &format!("server {server}"), tree, &trees[0]);
+        ledger.write(|books| books.wrong.extend(differs));
+    }
+    Ok(trees.swap_remove(0))
+}
+
+fn read_below(client: &zk_std::Client, path: &str, tree: &mut Tree) -> Result<(), zk_std::Error> {
+    let (data, children) = (client.get_data(path), client.get_children(path));
+    tree.znodes.insert(path.to_owned(), Znode::from(data.wait()?));
+    for name in children.wait()?.children.iter_str() {
+        read_below(client, &format!("{path}/{name}"), tree)?;
+    }
+    Ok(())
+}
+
+/// Stops the servers, and reads what they have logged.
+fn logs(ensemble: &Ensemble) -> Result<History, Box<dyn Error>> {
+    let mut logs = Vec::new();
+    for server in 0..ensemble.len() {
+        ensemble.stop(server);
+        let folder = ensemble.folder().join(format!("server.{}", server + 1));
+        logs.push(read_folder(&folder.join(Path::new("data/version-2")))?);
+    }
+    let mut history = History::merged(&logs);
+    for server in 0..ensemble.len() {
+        history.add_refused(&String::from_utf8_lossy(&fs::read(ensemble.log_path(server))?));
+    }
+    Ok(history)
+}
+
+const SERVERS: usize = 3;
+const WORKERS: usize = 8;
+const MIRRORS: usize = 4;
+/// How long all work on without faults.
+const AFTERMATH: Duration = Duration::from_secs(3);
+/// Some sessions are shorter than the longest faults, most are not.
+const TIMEOUTS: [Duration; 4] =
+    [Duration::from_secs(10), Duration::from_secs(3), Duration::from_secs(8), Duration::from_secs(15)];
