@@ -15,7 +15,8 @@ pub(crate) struct Owners {
 pub(crate) type Watched = (Arc<[u8]>, WatchKind);
 
 impl Owners {
-    pub(crate) fn len(&self) -> usize {
+    #[cfg(any(test, feature = "model"))]
+    fn len(&self) -> usize {
         self.entries.len() - self.gone
     }
 
