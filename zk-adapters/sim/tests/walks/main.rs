@@ -6,6 +6,8 @@
 
 mod acts;
 mod captures;
+#[cfg(feature = "planted")]
+mod planted;
 mod replays;
 mod requests;
 mod scenarios;
