@@ -55,6 +55,14 @@ impl Chroot {
         }
     }
 
+    /// Turns a path above the root into the one below it.
+    #[inline]
+    pub fn undo_path(&self, path: &mut Ustring) {
+        if self.0.is_some() {
+            *path = self.client_path(path);
+        }
+    }
+
     /// Checks a request's paths, and turns them from those below the root into those above it. `delete("/")` stays
     /// as it is, so that it is refused: the root's own znode can't be deleted by accident.
     ///

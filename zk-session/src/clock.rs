@@ -61,13 +61,12 @@ impl Session {
 
     pub(crate) fn insert_deadline(&mut self, deadline: Instant, request: RequestId) {
         let deadline = deadline + Duration::from_millis(u64::from(planted!(DeadlinesAreLate)));
-        let place = match self.deadlines.back() {
-            Some(last) if *last > (deadline, request) => {
-                self.deadlines.partition_point(|other| *other < (deadline, request))
-            }
-            Some(_) | None => self.deadlines.len(),
-        };
-        self.deadlines.insert(place, (deadline, request));
+        if self.deadlines.back().is_some_and(|last| *last > (deadline, request)) {
+            let place = self.deadlines.partition_point(|other| *other < (deadline, request));
+            self.deadlines.insert(place, (deadline, request));
+        } else {
+            self.deadlines.push_back((deadline, request));
+        }
     }
 
     /// The request has had its outcome.

@@ -130,7 +130,7 @@ impl Session {
             self.end(State::Closed, &Failure::Closed, Event::Closed { confirmed: false });
             return;
         }
-        let delay = self.ensemble.backoff(self.third());
+        let delay = self.ensemble.backoff(self.config.backoff, self.third());
         if delay.is_zero() {
             self.start_attempt();
         } else if !planted!(NothingIsWaitedFor) {

@@ -77,11 +77,8 @@ impl Drive {
         Self { driven: None, is_judged: true }
     }
 
-    /// Answers one line of input. A blank line is answered by nothing.
+    /// Answers one line of input.
     pub fn line(&mut self, line: &[u8]) -> Vec<Value> {
-        if line.trim_ascii().is_empty() {
-            return Vec::new();
-        }
         let mut answers = self.take(line).unwrap_or_else(|error| vec![json!({ "error": error.to_string() })]);
         answers.push(json!({ "status": self.driven.as_ref().map(Driven::status) }));
         answers
