@@ -42,6 +42,9 @@ impl Chroot {
     pub fn client_path(&self, path: &Ustring) -> Ustring {
         let Some(chroot) = &self.0 else { return path.clone() };
         let Some(below) = path.as_bytes().strip_prefix(chroot.as_bytes()) else { return path.clone() };
+        if planted!(ChrootsAreNotUndone) {
+            return path.clone();
+        }
         match below.first() {
             None => Ustring::from_static("/"),
             Some(b'/') => {

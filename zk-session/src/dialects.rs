@@ -1,6 +1,7 @@
 //! What servers of different versions have, and haven't: learnt from their answers.
 
 use alloc::{
+    boxed::Box,
     collections::{BTreeMap, BTreeSet},
     string::String,
     vec::Vec,
@@ -23,7 +24,7 @@ pub(crate) struct Dialects {
     /// The last server that was asked has create2.
     pub(crate) has_create2: bool,
     /// A create2 that a server has just refused because it doesn't know it: the first to be queued again.
-    refused: Option<Accepted>,
+    refused: Option<Box<Accepted>>,
 }
 
 /// Operations that a server doesn't know.
@@ -46,7 +47,7 @@ impl Dialects {
     }
 
     pub(crate) fn take_refused(&mut self) -> Option<Accepted> {
-        self.refused.take()
+        self.refused.take().map(|refused| *refused)
     }
 
     pub(crate) fn lacks(&self, server: &ServerAddr, op: OpCode) -> bool {
@@ -102,7 +103,7 @@ impl Session {
     pub(crate) fn fall_back(&mut self, mut accepted: Accepted) {
         let op = accepted.op;
         accepted.was_sent = true;
-        self.dialects.refused = Some(accepted);
+        self.dialects.refused = Some(Box::new(accepted));
         self.disconnect(DisconnectReason::UnsupportedOperation { op });
     }
 

@@ -1,6 +1,6 @@
 //! Which server is tried next, and when.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 use core::time::Duration;
 
 use zk_proto::ServerAddr;
@@ -25,35 +25,29 @@ pub enum ServerOrder {
 #[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Ensemble {
     servers: Vec<ServerAddr>,
-    order: ServerOrder,
     next: usize,
     next_to_probe: usize,
     /// The server of the last attempt.
     current: ServerAddr,
-    plan: Option<Move>,
+    /// In boxes, for they are rarely there.
+    plan: Option<Box<Move>>,
     /// Where a read-write server was found.
-    hint: Option<ServerAddr>,
+    hint: Option<Box<ServerAddr>>,
     /// Attempts and short-lived connections since the last one that held.
     failures: usize,
     /// Attempts since the last accepted handshake.
     attempts: usize,
     random: Random,
-    backoff: (Duration, Duration),
 }
 
 impl Ensemble {
-    pub(crate) fn new(
-        servers: Vec<ServerAddr>,
-        order: ServerOrder,
-        seed: u64,
-        backoff: (Duration, Duration),
-    ) -> Self {
-        let mut random = Random::new(seed);
-        let servers = ordered(servers, &order, &mut random);
+    pub(crate) fn new(servers: Vec<ServerAddr>, order: &ServerOrder, seed: u64) -> Self {
+        let address = if planted!(AddressesAreSeeds) { servers.as_ptr().addr() as u64 } else { 0 };
+        let mut random = Random::new(seed ^ address);
+        let servers = ordered(servers, order, &mut random);
         Self {
             current: servers.first().cloned().unwrap_or_else(|| ServerAddr { host: String::new(), port: 0 }),
             servers,
-            order,
             next: 0,
             next_to_probe: 0,
             plan: None,
@@ -61,7 +55,6 @@ impl Ensemble {
             failures: 0,
             attempts: 0,
             random,
-            backoff,
         }
     }
 
@@ -71,16 +64,17 @@ impl Ensemble {
 
     /// The next server in turn; every other one comes before it comes again.
     pub(crate) fn next(&mut self) -> ServerAddr {
-        let planned = |plan: &mut Option<Move>, random| plan.as_mut().and_then(|plan| plan.next(random));
-        self.current = match self.hint.take().or_else(|| planned(&mut self.plan, &mut self.random)) {
-            Some(server) => server,
-            None => {
-                self.plan = None;
-                let server = self.servers[self.next].clone();
-                self.next = (self.next + 1) % self.servers.len();
-                server
-            }
-        };
+        let planned = |plan: &mut Option<Box<Move>>, random| plan.as_mut().and_then(|plan| plan.next(random));
+        self.current =
+            match self.hint.take().map(|hint| *hint).or_else(|| planned(&mut self.plan, &mut self.random)) {
+                Some(server) => server,
+                None => {
+                    self.plan = None;
+                    let server = self.servers[self.next].clone();
+                    self.next = (self.next + usize::from(!planted!(OneServerOnly))) % self.servers.len();
+                    server
+                }
+            };
         self.current.clone()
     }
 
@@ -92,13 +86,13 @@ impl Ensemble {
 
     /// The next attempt goes to this server.
     pub(crate) fn next_is(&mut self, server: &ServerAddr) {
-        self.hint = Some(server.clone());
+        self.hint = Some(Box::new(server.clone()));
     }
 
     /// Replaces the servers; tells whether the session has to leave its current one.
-    pub(crate) fn update(&mut self, servers: Vec<ServerAddr>) -> bool {
-        let servers = ordered(servers, &self.order, &mut self.random);
-        self.plan = Move::decide(&self.servers, &servers, &self.current, &mut self.random);
+    pub(crate) fn update(&mut self, servers: Vec<ServerAddr>, order: &ServerOrder) -> bool {
+        let servers = ordered(servers, order, &mut self.random);
+        self.plan = Move::decide(&self.servers, &servers, &self.current, &mut self.random).map(Box::new);
         self.hint = None;
         self.next =
             servers.iter().position(|server| *server == self.current).map_or(0, |at| at + 1) % servers.len();
@@ -111,7 +105,8 @@ impl Ensemble {
     pub(crate) fn attempt_failed(&mut self) -> Option<usize> {
         self.failures = self.failures.saturating_add(1);
         self.attempts = self.attempts.saturating_add(1);
-        self.attempts.is_multiple_of(self.servers.len()).then_some(self.servers.len())
+        let is_cycle = self.attempts.is_multiple_of(self.servers.len()) && !planted!(FailedCyclesAreUntold);
+        is_cycle.then_some(self.servers.len())
     }
 
     /// Notes an accepted handshake.
@@ -126,13 +121,13 @@ impl Ensemble {
         self.failures = if held { 0 } else { self.failures.saturating_add(1) };
     }
 
-    /// How long to wait before the next attempt: not at all in the first cycle after a connection that held.
-    pub(crate) fn backoff(&mut self, at_most: Duration) -> Duration {
+    /// How long to wait before the next attempt, between these bounds and not longer than `at_most`: not at all in the
+    /// first cycle after a connection that held.
+    pub(crate) fn backoff(&mut self, (floor, cap): (Duration, Duration), at_most: Duration) -> Duration {
         let cycles = self.failures / self.servers.len();
-        if cycles == 0 {
+        if cycles == 0 || planted!(NobodyBacksOff) {
             return Duration::ZERO;
         }
-        let (floor, cap) = self.backoff;
         let doubled = u32::try_from(cycles - 1)
             .ok()
             .and_then(|exponent| 2_u32.checked_pow(exponent))
@@ -163,15 +158,12 @@ mod tests {
 
     use super::*;
 
+    const BOUNDS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(10));
+
     fn ensemble(count: usize, seed: u64) -> Ensemble {
         let servers =
             (0..count).map(|i| ServerAddr { host: format!("s{i}").to_string(), port: 2181 }).collect();
-        Ensemble::new(
-            servers,
-            ServerOrder::Shuffled,
-            seed,
-            (Duration::from_millis(50), Duration::from_secs(10)),
-        )
+        Ensemble::new(servers, &ServerOrder::Shuffled, seed)
     }
 
     #[test]
@@ -200,7 +192,7 @@ mod tests {
     fn the_order_can_be_the_list_or_begin_with_the_preferred_ones() {
         let list: Vec<_> = (0..6).map(|port| ServerAddr { host: "h".to_string(), port }).collect();
         let ports = |order| {
-            let mut ensemble = Ensemble::new(list.clone(), order, 3, (Duration::ZERO, Duration::ZERO));
+            let mut ensemble = Ensemble::new(list.clone(), &order, 3);
             (0..6).map(|_| ensemble.next().port).collect::<Vec<_>>()
         };
         assert_eq!(ports(ServerOrder::AsListed), [0, 1, 2, 3, 4, 5]);
@@ -214,24 +206,24 @@ mod tests {
         let mut ensemble = ensemble(3, 9);
         for _ in 0..2 {
             assert_eq!(ensemble.attempt_failed(), None);
-            assert_eq!(ensemble.backoff(Duration::MAX), Duration::ZERO);
+            assert_eq!(ensemble.backoff(BOUNDS, Duration::MAX), Duration::ZERO);
         }
         assert_eq!(ensemble.attempt_failed(), Some(3));
         for _ in 0..500 {
-            let delay = ensemble.backoff(Duration::MAX);
+            let delay = ensemble.backoff(BOUNDS, Duration::MAX);
             assert!((Duration::from_millis(50)..=Duration::from_secs(10)).contains(&delay), "{delay:?}");
             ensemble.attempt_failed();
         }
-        assert!(ensemble.backoff(Duration::from_millis(60)) <= Duration::from_millis(60));
+        assert!(ensemble.backoff(BOUNDS, Duration::from_millis(60)) <= Duration::from_millis(60));
         ensemble.connection_lost(true);
-        assert_eq!(ensemble.backoff(Duration::MAX), Duration::ZERO);
+        assert_eq!(ensemble.backoff(BOUNDS, Duration::MAX), Duration::ZERO);
     }
 
     #[test]
     fn an_absurd_backoff_saturates() {
         let servers = Vec::from([ServerAddr { host: "a".to_string(), port: 1 }]);
-        let mut ensemble = Ensemble::new(servers, ServerOrder::AsListed, 0, (Duration::MAX, Duration::MAX));
+        let mut ensemble = Ensemble::new(servers, &ServerOrder::AsListed, 0);
         ensemble.attempt_failed();
-        assert_eq!(ensemble.backoff(Duration::MAX), Duration::MAX);
+        assert_eq!(ensemble.backoff((Duration::MAX, Duration::MAX), Duration::MAX), Duration::MAX);
     }
 }

@@ -1,6 +1,7 @@
 //! Read-only mode: a session on a server that has lost its quorum looks for one that hasn't
 //! (`ClientCnxn.SendThread.pingRwServer`).
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use crate::{Action, DisconnectReason, Instant, ProbeId, Session, State, Timer};
@@ -42,7 +43,7 @@ impl Session {
         self.probe_interval = (self.probe_interval.max(FIRST_INTERVAL) * 2).min(LAST_INTERVAL);
         self.probes += 1;
         let (probe, server) = (ProbeId(self.probes), self.ensemble.next_to_probe());
-        self.search = Some(Search { probe, server: server.clone() });
+        self.search = Some(Box::new(Search { probe, server: server.clone() }));
         self.timers.set(Timer::Probe, self.now + self.probe_interval);
         self.outbox.push(Action::Probe { probe, server });
     }

@@ -1,6 +1,6 @@
 //! The session: its inputs, commands, outputs and views.
 
-use alloc::{boxed::Box, collections::VecDeque};
+use alloc::{boxed::Box, collections::VecDeque, sync::Arc};
 use core::{borrow::Borrow, fmt, time::Duration};
 
 use zk_proto::{ConnectString, Request, SessionId, Zxid};
@@ -18,6 +18,7 @@ use crate::{
     outbox::Outbox,
     read_only::Search,
     requests::{self, Accepted, Queue, Retryable},
+    stats::Counters,
     timers::Timers,
     watches::Watches,
 };
@@ -126,7 +127,7 @@ impl State {
 /// | sends more bytes than a record has | ignores them |
 #[derive(Clone)]
 pub struct Session {
-    pub(crate) config: Config,
+    pub(crate) config: Arc<Config>,
     pub(crate) chroot: Chroot,
     pub(crate) state: State,
     pub(crate) now: Instant,
@@ -139,13 +140,13 @@ pub struct Session {
     pub(crate) identities: Identities,
     pub(crate) xids: Xids,
     pub(crate) closing: bool,
-    pub(crate) stats: Stats,
+    pub(crate) stats: Counters,
     pub(crate) ensemble: Ensemble,
     /// In order. Requests mostly have later deadlines than those before them, and end before them.
     pub(crate) deadlines: VecDeque<(Instant, RequestId)>,
     /// Accepted requests that ask for a watch and have no outcome yet.
     pub(crate) watches_asked_for: usize,
-    pub(crate) search: Option<Search>,
+    pub(crate) search: Option<Box<Search>>,
     /// The time between two probes; zero before the first one.
     pub(crate) probe_interval: Duration,
     pub(crate) dialects: Dialects,
@@ -177,7 +178,15 @@ impl Session {
     /// A session that begins to connect at once. Without a server, which a connect string that was parsed
     /// always has, it is closed from the beginning; with an identity that is too long to be sent, it is
     /// [`State::AuthFailed`] from the beginning.
-    pub fn new(config: Config, now: Instant) -> Self {
+    pub fn new(config: impl Into<Arc<Config>>, now: Instant) -> Self {
+        let config = config.into();
+        let seed = config.seed;
+        Self::with_seed(config, seed, now)
+    }
+
+    /// The same with another seed than the configuration's: for many sessions that share one configuration.
+    pub fn with_seed(config: impl Into<Arc<Config>>, seed: u64, now: Instant) -> Self {
+        let config = config.into();
         let has_servers = !config.connect_string.servers.is_empty();
         let resume = config.resume.clone().filter(|credentials| credentials.session_id != SessionId(0));
         let mut session = Self {
@@ -198,13 +207,8 @@ impl Session {
             identities: Identities::new(&config.auth),
             xids: Xids::default(),
             closing: false,
-            stats: Stats::default(),
-            ensemble: Ensemble::new(
-                config.connect_string.servers.clone(),
-                config.server_order.clone(),
-                config.seed,
-                config.backoff,
-            ),
+            stats: Counters::default(),
+            ensemble: Ensemble::new(config.connect_string.servers.clone(), &config.server_order, seed),
             deadlines: VecDeque::new(),
             watches_asked_for: 0,
             search: None,
@@ -281,7 +285,8 @@ impl Session {
     /// harmless; before a late one, unread input is best fed.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.at(now);
-        let Some(due) = self.poll_timeout().filter(|&due| due <= self.now) else { return };
+        let is_due = |due: &Instant| *due <= self.now || planted!(EarlyTicksPing);
+        let Some(due) = self.poll_timeout().filter(is_due) else { return };
         let late = self.now - due;
         if late >= self.identity.timeout / LATE_PART {
             self.be_late(late);
@@ -407,8 +412,9 @@ impl Session {
             return Err(SubmitError::InvalidArgument { what: "connect_string: it has no server" });
         }
         connect_string.chroot = chroot;
-        self.config.connect_string = connect_string;
-        if self.ensemble.update(self.config.connect_string.servers.clone()) {
+        Arc::make_mut(&mut self.config).connect_string = connect_string;
+        let servers = self.config.connect_string.servers.clone();
+        if self.ensemble.update(servers, &self.config.server_order) {
             self.disconnect(DisconnectReason::Rebalanced);
         }
         Ok(())
@@ -421,7 +427,9 @@ impl Session {
         self.at(now);
         if !self.closing && !self.state.is_terminal() {
             self.closing = true;
-            self.timers.set(Timer::Close, self.now + self.config.close_timeout);
+            if !planted!(CloseIsUnbounded) {
+                self.timers.set(Timer::Close, self.now + self.config.close_timeout);
+            }
             if self.state == State::Connecting && self.identity.session.is_none() {
                 self.end(State::Closed, &Failure::Closed, Event::Closed { confirmed: false });
             }
@@ -490,12 +498,40 @@ impl Session {
         let in_flight = self.connection.iter().flat_map(|connection| &connection.in_flight);
         let auths = self.connection.as_ref().map(|connection| &connection.auths);
         let auths_in_flight = auths.map_or(0, |auths| self.identities.waiting_for(auths));
+        let Counters {
+            bytes_received,
+            bytes_sent,
+            attempts,
+            connections,
+            accepted,
+            ended,
+            refused,
+            failed,
+            pings,
+            pongs,
+            last_ping_round_trip,
+            notifications,
+            unwanted_notifications,
+        } = self.stats;
         Stats {
-            queued: self.queue.len() + self.identities.waiting() - auths_in_flight,
+            bytes_received,
+            bytes_sent,
+            attempts,
+            connections,
+            accepted,
+            ended,
+            refused,
+            failed,
+            pings,
+            pongs,
+            last_ping_round_trip,
+            notifications,
+            unwanted_notifications,
+            queued: self.queue.len() + self.identities.waiting() - auths_in_flight
+                + usize::from(planted!(MiscountsTheQueue) && self.queue.len() > 3),
             queued_bytes: self.queue.bytes(),
             in_flight: in_flight.filter(|frame| !frame.request.has_ended).count() + auths_in_flight,
             watches: self.watches.len(),
-            ..self.stats
         }
     }
 }

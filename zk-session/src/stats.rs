@@ -43,3 +43,21 @@ pub struct Stats {
     /// Watches that are registered.
     pub watches: usize,
 }
+
+/// Those of them that only grow.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) bytes_received: u64,
+    pub(crate) bytes_sent: u64,
+    pub(crate) attempts: u64,
+    pub(crate) connections: u64,
+    pub(crate) accepted: u64,
+    pub(crate) ended: u64,
+    pub(crate) refused: u64,
+    pub(crate) failed: u64,
+    pub(crate) pings: u64,
+    pub(crate) pongs: u64,
+    pub(crate) last_ping_round_trip: Option<Duration>,
+    pub(crate) notifications: u64,
+    pub(crate) unwanted_notifications: u64,
+}

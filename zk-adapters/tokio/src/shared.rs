@@ -1,5 +1,10 @@
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
+#[cfg(not(test))]
+use std::sync::{Mutex, MutexGuard};
 
+// In this crate's own tests, a scheduler tries out in which order threads can run.
+#[cfg(test)]
+use shuttle::sync::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use zk_client::{Hub, Machine, Wakeups};
 use zk_session::{Epoch, Instant};

@@ -28,8 +28,8 @@ impl Client {
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
         let messages = String::from_utf8_lossy(&built.stdout);
         let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let executables = messages.filter_map(|message| Some(message["executable"].as_str()?.to_owned()));
-        let executable = executables.last().expect("cargo tells what it has built");
+        let mut executables = messages.filter_map(|message| Some(message["executable"].as_str()?.to_owned()));
+        let executable = executables.next_back().expect("cargo tells what it has built");
         // Another adapter's program gets the same name.
         let program = env::temp_dir().join(format!("bench_client-{package}-{}", std::process::id()));
         fs::copy(executable, &program).expect("a copy of the program");

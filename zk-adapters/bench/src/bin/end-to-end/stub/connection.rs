@@ -70,7 +70,7 @@ impl Connection {
             self.begun.extend_from_slice(rest);
             return Ok(());
         }
-        let mut whole = std::mem::take(&mut self.begun);
+        let mut whole = core::mem::take(&mut self.begun);
         whole.extend_from_slice(received);
         let rest = self.answer(&whole, answers)?.to_vec();
         self.begun = rest;

@@ -6,7 +6,8 @@
 mod answers;
 mod connection;
 
-use std::{io, net::SocketAddr};
+use core::net::SocketAddr;
+use std::io;
 
 use answers::Answers;
 use connection::Connection;
