@@ -100,13 +100,6 @@ impl Intent {
             _ => None,
         })
     }
-
-    /// Whether no state of the tree can make a server refuse it.
-    pub(crate) fn is_unconditional(&self) -> bool {
-        let Self::Write(changes) = self else { return false };
-        let [Change::Create { path, token, is_sequential, .. }] = changes.as_slice() else { return false };
-        *is_sequential || path.ends_with(token.as_str())
-    }
 }
 
 /// What a write is found by in the logs.

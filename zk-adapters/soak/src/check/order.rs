@@ -39,40 +39,43 @@ fn falling(operations: &[&Operation]) -> Option<Violation> {
     None
 }
 
-/// Writes are done in the order in which they are submitted.
+/// Writes are done in the order in which they are submitted. One that was told as `MaybeApplied` may still be done later: a
+/// server that was frozen does what is left in its sockets, although the session has moved on.
 fn swapped(operations: &[&Operation], index: &Index<'_>) -> Option<Violation> {
-    let mut before = 0;
+    let (mut answered, mut before, mut batch) = (0, 0, 0);
     // What may be sent again is submitted again, in a sense.
     for operation in operations.iter().filter(|operation| !operation.retried) {
+        if operation.batch != batch {
+            (batch, before) = (operation.batch, answered);
+        }
         let Some(txn) = index.of(operation).first() else { continue };
         if txn.zxid <= before {
             let what = format!("{operation}: done by {:#x}, after {before:#x}", txn.zxid);
             return Some(violation(SWAPPED, operation.ended, what));
         }
         before = txn.zxid;
+        if operation.outcome.answer().is_some() {
+            answered = txn.zxid;
+        }
     }
     None
 }
 
-/// When a request is lost with its connection, nothing is done that was submitted behind it and before that was told.
+/// When a request ends unsent with its connection, nothing is done that was submitted behind it and before that was told.
+/// Of one that was sent this can't be asked: a leader that was frozen can lose it, and do what came behind it on the same
+/// connection.
 fn overtaken(operations: &[&Operation], index: &Index<'_>) -> Vec<Violation> {
-    let mut lost: Option<&Operation> = None;
+    let mut unsent: Option<&Operation> = None;
     let mut violations = Vec::new();
     for operation in operations.iter().filter(|operation| !operation.retried) {
-        let is_done = !index.of(operation).is_empty();
-        if let Some(lost) = lost
-            && lost.batch == operation.batch
-            && is_done
+        if let Some(unsent) = unsent.filter(|unsent| unsent.batch == operation.batch)
+            && !index.of(operation).is_empty()
         {
-            let what = format!("{operation} was done, although {lost} was not");
+            let what = format!("{operation} was done, although {unsent} was not sent");
             violations.push(violation(OVERTAKEN, operation.ended, what));
         }
-        let is_lost = matches!(
-            operation.outcome,
-            Outcome::NotSent(Why::ConnectionLoss) | Outcome::MaybeApplied(Why::ConnectionLoss)
-        );
-        if is_lost && !is_done && operation.intent.is_unconditional() {
-            lost = Some(operation);
+        if operation.outcome == Outcome::NotSent(Why::ConnectionLoss) {
+            unsent = Some(operation);
         }
     }
     violations
@@ -97,5 +100,5 @@ fn reverted(operations: &[&Operation]) -> Option<Violation> {
 
 const FALLING: &str = "the zxids of a session's replies never fall";
 const SWAPPED: &str = "writes are done in the order of their submission";
-const OVERTAKEN: &str = "nothing overtakes a request that was lost with its connection";
+const OVERTAKEN: &str = "nothing overtakes a request that ended unsent with its connection";
 const REVERTED: &str = "what a session reads never goes back";
