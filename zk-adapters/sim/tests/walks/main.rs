@@ -7,6 +7,8 @@
 mod acts;
 mod captures;
 mod corpora;
+#[cfg(feature = "planted")]
+mod planted;
 mod promises;
 mod replays;
 mod requests;
