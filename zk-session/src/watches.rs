@@ -328,7 +328,7 @@ impl Watches {
             *arming = match *arming {
                 Arming::Armed => Arming::Lost { checked: last_zxid, with_connection: true },
                 Arming::Lost { checked, .. } | Arming::Sent { checked, .. } => {
-                    let is_forgotten = planted!(RearmsFromLastZxid) && !key.1.is_persistent();
+                    let is_forgotten = planted!(RearmsFromLastZxid) && !key.kind.is_persistent();
                     let checked = if is_forgotten { last_zxid } else { checked };
                     Arming::Lost { checked, with_connection: true }
                 }
