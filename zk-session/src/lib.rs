@@ -104,6 +104,7 @@ mod error;
 mod model;
 mod outbox;
 mod outcomes;
+mod owners;
 mod random;
 mod read_only;
 mod rearm;

@@ -6,8 +6,14 @@ pub(crate) fn run(_: usize, _: &crate::Wanted) -> bool {
     false
 }
 
+#[cfg(not(feature = "planted"))]
+pub(crate) fn plant(_: &str) -> bool {
+    eprintln!("this program was built without the feature `planted`");
+    false
+}
+
 #[cfg(feature = "planted")]
-pub(crate) use with_defects::run;
+pub(crate) use with_defects::{plant, run};
 
 #[cfg(feature = "planted")]
 mod with_defects {
@@ -29,6 +35,16 @@ mod with_defects {
         let missed = defects.iter().filter(|defect| !is_found(**defect, wanted)).count();
         println!("{} defects planted, {missed} not found", defects.len());
         missed == 0
+    }
+
+    /// Plants the defect of this name; whether there is one.
+    pub(crate) fn plant(name: &str) -> bool {
+        let defect = Planted::ALL.iter().copied().find(|defect| format!("{defect:?}") == name);
+        Planted::plant(defect);
+        if defect.is_none() {
+            eprintln!("no such defect: {name}");
+        }
+        defect.is_some()
     }
 
     fn is_found(defect: Planted, wanted: &Wanted) -> bool {
