@@ -277,8 +277,8 @@ pub(crate) struct Books {
     pub(crate) sessions: BTreeMap<SessionId, Session>,
     pub(crate) checkpoints: Vec<Checkpoint>,
     pub(crate) faults: Vec<Fault>,
-    /// How often the ensemble didn't come back by itself after a fault, and was restarted.
-    pub(crate) wedged: usize,
+    /// When the ensemble didn't come back by itself after a fault, and was restarted.
+    pub(crate) stuck: Vec<String>,
     /// What happened, for those who want to know why.
     pub(crate) story: Vec<Line>,
     /// What was wrong already while it ran.
