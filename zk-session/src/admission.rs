@@ -199,6 +199,7 @@ pub(crate) fn asks_for_watch(request: &Request) -> bool {
 pub(crate) fn watch_left(request: &Request, err: ErrorCode) -> Option<(Ustring, WatchKind)> {
     let kind = match (request, err) {
         (Request::Exists(_), ErrorCode::NO_NODE) => WatchKind::Exist,
+        (Request::GetData(_), ErrorCode::NO_NODE) if planted!(RefusedReadsLeaveWatches) => WatchKind::Data,
         (Request::Exists(_) | Request::GetData(_), ErrorCode::OK) => WatchKind::Data,
         (Request::GetChildren(_) | Request::GetChildren2(_), ErrorCode::OK) => WatchKind::Child,
         (Request::AddWatch(add), ErrorCode::OK) if add.mode == zk_proto::AddWatchMode::PERSISTENT => {

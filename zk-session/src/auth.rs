@@ -154,7 +154,8 @@ impl Session {
     /// The priming's second step: all identities, in the order in which they were added.
     pub(crate) fn send_auths(&mut self) {
         for index in 0..self.identities.added.len() {
-            if !self.identities.added[index].is_cancelled {
+            let is_forgotten = planted!(AuthsAreForgotten) && self.stats.connections > 1;
+            if !self.identities.added[index].is_cancelled && !is_forgotten {
                 self.send_auth(index);
             }
         }
@@ -173,6 +174,9 @@ impl Session {
     pub(crate) fn on_auth_reply(&mut self, err: ErrorCode) {
         let Some(connection) = &mut self.connection else { return };
         let Some(sent) = connection.auth_answered() else { return };
+        if planted!(AuthRepliesTakeRequests) {
+            connection.in_flight.pop_front();
+        }
         self.heard_of(sent.sent_at, false);
         let added = &mut self.identities.added[sent.index];
         added.was_sent = true;

@@ -16,7 +16,7 @@ impl Session {
     }
 
     pub(crate) fn at(&mut self, now: Instant) {
-        self.now = self.now.max(now);
+        self.now = if planted!(TimeRunsBack) { now } else { self.now.max(now) };
     }
 
     /// What is true by the time alone, whatever the connection does.
@@ -28,6 +28,9 @@ impl Session {
     }
 
     fn act_on_due_timers(&mut self) {
+        if planted!(BackOffHidesTime) && self.timers.get(Timer::Backoff).is_some() {
+            return;
+        }
         if self.timers.is_due(Timer::Deadline, self.now) {
             self.act_on_deadlines();
         }
@@ -39,7 +42,8 @@ impl Session {
             self.expire(ExpiredBy::Client, ExpiredReason::Silence);
         }
         if self.timers.is_due(Timer::Close, self.now) {
-            self.end(State::Closed, &Failure::Closed, Event::Closed { confirmed: false });
+            let confirmed = planted!(CloseIsAlwaysConfirmed);
+            self.end(State::Closed, &Failure::Closed, Event::Closed { confirmed });
         }
     }
 
@@ -56,13 +60,13 @@ impl Session {
     }
 
     pub(crate) fn insert_deadline(&mut self, deadline: Instant, request: RequestId) {
-        let place = match self.deadlines.back() {
-            Some(last) if *last > (deadline, request) => {
-                self.deadlines.partition_point(|other| *other < (deadline, request))
-            }
-            Some(_) | None => self.deadlines.len(),
-        };
-        self.deadlines.insert(place, (deadline, request));
+        let deadline = deadline + Duration::from_millis(u64::from(planted!(DeadlinesAreLate)));
+        if self.deadlines.back().is_some_and(|last| *last > (deadline, request)) {
+            let place = self.deadlines.partition_point(|other| *other < (deadline, request));
+            self.deadlines.insert(place, (deadline, request));
+        } else {
+            self.deadlines.push_back((deadline, request));
+        }
     }
 
     /// The request has had its outcome.
@@ -92,7 +96,7 @@ impl Session {
         if self.timers.is_due(Timer::Pong, self.now) {
             self.check_pong();
         }
-        if self.timers.is_due(Timer::Ping, self.now) {
+        if self.timers.is_due(Timer::Ping, self.now) || planted!(EarlyTicksPing) {
             self.ping();
         }
         if self.timers.is_due(Timer::Probe, self.now) {
@@ -102,11 +106,13 @@ impl Session {
 
     /// Nothing has been sent for a third of the session timeout. The timer runs again when the ping leaves.
     fn ping(&mut self) {
-        self.timers.stop(Timer::Ping);
+        if !planted!(PingsSpin) {
+            self.timers.stop(Timer::Ping);
+        }
         let again = self.now + ping_interval(self.identity.timeout);
         if let Some(connection) = &mut self.connection {
             connection.shrink();
-            if !connection.push_ping() {
+            if !connection.push_ping() || planted!(PingsPileUp) {
                 self.timers.set(Timer::Ping, again);
             }
         }
@@ -150,6 +156,9 @@ impl Session {
     /// once, for a third of the session timeout, in which a ping asks whether it is there.
     pub(crate) fn be_late(&mut self, by: Duration) {
         self.emit(Event::Late { by });
+        if planted!(LatenessIsSilence) {
+            return;
+        }
         let grace = self.now + self.third();
         let silence = [Timer::Connect, Timer::Read, Timer::Pong, Timer::Frame];
         let mut due = silence.into_iter().filter(|&timer| self.timers.is_due(timer, self.now)).peekable();
@@ -172,6 +181,7 @@ impl Session {
     /// The servers have heard of the session: a frame handed out at `sent_at` was answered.
     #[inline]
     pub(crate) fn heard_of(&mut self, sent_at: Instant, anew: bool) {
+        let sent_at = if planted!(AnswersCountWhenTheyCome) { self.now } else { sent_at };
         if sent_at > self.identity.heard_of_at || anew {
             self.heard_of_later(sent_at, anew);
         }
@@ -191,7 +201,7 @@ impl Session {
         if anew || may_be_expired > self.now || self.timers.get(Timer::MayBeExpired).is_some() {
             self.timers.set(Timer::MayBeExpired, may_be_expired);
         }
-        if self.config.expiry == Expiry::Client {
+        if self.config.expiry == Expiry::Client || planted!(ClientsExpireUnasked) {
             self.timers.set(Timer::Expiry, may_be_expired + part(timeout, 1, 3));
         }
     }
@@ -206,7 +216,7 @@ impl Session {
     }
 
     pub(crate) fn read_timeout(&self) -> Duration {
-        part(self.identity.timeout, 2, 3)
+        part(self.identity.timeout, if planted!(SilenceIsBorne) { 3 } else { 2 }, 3)
     }
 
     /// A third of the session timeout.
@@ -218,13 +228,15 @@ impl Session {
 /// A part of a session timeout, in whole milliseconds as in the Java client, and at least one.
 fn part(timeout: Duration, numerator: u64, denominator: u64) -> Duration {
     let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-    Duration::from_millis((millis.saturating_mul(numerator) / denominator).max(1))
+    Duration::from_millis(
+        (millis.saturating_mul(numerator) / denominator).max(u64::from(!planted!(WaitsCanBeZero))),
+    )
 }
 
 /// When to be heard again: a third of the session timeout after the last frame, the rhythm of the Java client on
 /// a quiet connection (the 10 s of `ClientCnxn.SendThread.run` are looked at only when something else wakes it).
 pub(crate) fn ping_interval(timeout: Duration) -> Duration {
-    part(timeout, 1, 3)
+    part(timeout, if planted!(PingsAreLate) { 2 } else { 1 }, 3)
 }
 
 const MIN_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(100);

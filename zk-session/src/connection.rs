@@ -274,7 +274,7 @@ impl Connection {
     /// nor behind closeSession.
     pub(crate) fn push_ping(&mut self) -> bool {
         let may_leave = !matches!(self.stage, Stage::Handshake | Stage::Sasl(_)) && !self.close_sent;
-        if may_leave && !self.pings.is_waiting {
+        if may_leave && (!self.pings.is_waiting || planted!(PingsPileUp)) {
             self.push_uncounted(&Request::Ping, ReplyHeader::PING_XID);
             self.pings.is_waiting = true;
         }
@@ -295,7 +295,8 @@ impl Connection {
         if !self.window.is_open() {
             return None;
         }
-        let chunk = if !self.slices.is_empty() {
+        let is_interrupted = planted!(SlicesAreInterrupted) && self.has_control();
+        let chunk = if self.has_slices() && !is_interrupted {
             self.slices.split_to(self.slices.len().min(limits.max_send_len))
         } else if self.control.len() >= limits.max_send_len {
             self.control.split_to(limits.max_send_len).freeze()
@@ -410,6 +411,11 @@ impl Connection {
         self.auths.pop_front_if(|sent| sent.end <= handed_out)
     }
 
+    /// Forgets that there will be an answer to what was given up.
+    pub(crate) fn forget_abandoned(&mut self) {
+        self.in_flight.retain(|frame| !frame.request.has_ended);
+    }
+
     /// Nothing is in flight, queued or half received: memory that traffic had needed can go.
     pub(crate) fn shrink(&mut self) {
         self.decoder.shrink();
@@ -438,7 +444,7 @@ impl Default for Xids {
 
 impl Xids {
     pub(crate) fn next(&mut self) -> i32 {
-        let xid = self.0;
+        let xid = if planted!(XidsBeginAtZero) { self.0 - 1 } else { self.0 };
         self.0 = if xid >= i32::MAX - 1 { 1 } else { xid + 1 };
         xid
     }

@@ -42,7 +42,8 @@ pub(crate) struct Ensemble {
 
 impl Ensemble {
     pub(crate) fn new(servers: Vec<ServerAddr>, order: &ServerOrder, seed: u64) -> Self {
-        let mut random = Random::new(seed);
+        let address = if planted!(AddressesAreSeeds) { servers.as_ptr().addr() as u64 } else { 0 };
+        let mut random = Random::new(seed ^ address);
         let servers = ordered(servers, order, &mut random);
         Self {
             current: servers.first().cloned().unwrap_or_else(|| ServerAddr { host: String::new(), port: 0 }),
@@ -70,7 +71,7 @@ impl Ensemble {
                 None => {
                     self.plan = None;
                     let server = self.servers[self.next].clone();
-                    self.next = (self.next + 1) % self.servers.len();
+                    self.next = (self.next + usize::from(!planted!(OneServerOnly))) % self.servers.len();
                     server
                 }
             };
@@ -104,7 +105,8 @@ impl Ensemble {
     pub(crate) fn attempt_failed(&mut self) -> Option<usize> {
         self.failures = self.failures.saturating_add(1);
         self.attempts = self.attempts.saturating_add(1);
-        self.attempts.is_multiple_of(self.servers.len()).then_some(self.servers.len())
+        let is_cycle = self.attempts.is_multiple_of(self.servers.len()) && !planted!(FailedCyclesAreUntold);
+        is_cycle.then_some(self.servers.len())
     }
 
     /// Notes an accepted handshake.
@@ -123,7 +125,7 @@ impl Ensemble {
     /// first cycle after a connection that held.
     pub(crate) fn backoff(&mut self, (floor, cap): (Duration, Duration), at_most: Duration) -> Duration {
         let cycles = self.failures / self.servers.len();
-        if cycles == 0 {
+        if cycles == 0 || planted!(NobodyBacksOff) {
             return Duration::ZERO;
         }
         let doubled = u32::try_from(cycles - 1)

@@ -82,6 +82,9 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+#[macro_use]
+mod planted;
+
 mod action;
 mod admission;
 mod auth;
@@ -128,6 +131,9 @@ pub use config::{Config, Expiry, OnLoss, RequestOptions, Retry};
 pub use digest_md5::DigestMd5;
 pub use ensemble::ServerOrder;
 pub use error::{Delivery, DisconnectReason, Failure, RequestError, SubmitError};
+#[cfg(feature = "planted")]
+#[doc(hidden)]
+pub use planted::Planted;
 pub use sasl::{Sasl, SaslError, SaslExchange, SaslMechanism, SaslStep};
 pub use session::{Session, State};
 pub use stats::Stats;

@@ -55,6 +55,9 @@ impl Session {
         if len > limit {
             return Err(SubmitError::TooLarge { len, limit });
         }
+        if planted!(LimitsAreIgnored) {
+            return Ok(());
+        }
         let limit = self.config.max_queued_requests;
         if self.queue.len() >= limit || may_return && self.retryable.requests >= limit {
             return Err(SubmitError::QueueFull { limit_name: "max_queued_requests", limit });
@@ -84,12 +87,17 @@ impl Session {
         } else {
             self.give_up_auth(id, failure);
         }
+        if planted!(LateRepliesAreStrangers) {
+            self.connection.iter_mut().for_each(Connection::forget_abandoned);
+        }
     }
 
     /// Puts an accepted request into the queue, and keeps what will be needed of it again.
     #[inline(always)]
     pub(crate) fn enqueue(&mut self, mut accepted: Accepted, request: &Request, retry: Retry) {
-        if accepted.asks_for_watch || accepted.may_return || accepted.op == OpCode::REMOVE_WATCHES {
+        let survives = planted!(QueueSurvivesTheLoss);
+        if accepted.asks_for_watch || accepted.may_return || survives || accepted.op == OpCode::REMOVE_WATCHES
+        {
             accepted.retained = Some(Retained::new(request.clone(), retry));
             self.enqueue_retained(accepted);
         } else {
@@ -132,6 +140,9 @@ impl Session {
     pub(crate) fn fail_or_requeue(&mut self, mut connection: Connection, reason: &DisconnectReason) {
         let reached = connection.window.reached();
         let mut again: Vec<_> = self.dialects.take_refused().into_iter().collect();
+        if planted!(LossReversesOrder) {
+            connection.in_flight.make_contiguous().reverse();
+        }
         for mut frame in core::mem::take(&mut connection.in_flight) {
             if frame.request.has_ended {
                 continue;
@@ -148,18 +159,25 @@ impl Session {
             self.fail_or_keep(frame.request, delivery, &mut again);
         }
         for accepted in self.queue.take_all() {
+            if planted!(OutcomesAreDropped) {
+                continue;
+            }
             let delivery = Delivery::of(accepted.was_sent);
             self.fail_or_keep(accepted, delivery, &mut again);
+        }
+        if planted!(RetriesChangeOrder) {
+            again.reverse();
         }
         again.into_iter().for_each(|accepted| self.enqueue_retained(accepted));
     }
 
     fn fail_or_keep(&mut self, mut accepted: Accepted, delivery: Delivery, again: &mut Vec<Accepted>) {
-        let is_safe = delivery == Delivery::NotSent || admission::only_reads(accepted.op);
-        let may_retry = accepted
-            .retained
-            .as_ref()
-            .is_some_and(|retained| retained.retry == Retry::WhenSafe && retained.fruitless < MAX_FRUITLESS);
+        let only_reads = admission::only_reads(accepted.op) || planted!(WritesAreRepeated);
+        let is_safe = delivery == Delivery::NotSent || only_reads;
+        let survives = planted!(QueueSurvivesTheLoss) && delivery == Delivery::NotSent;
+        let may_retry = accepted.retained.as_ref().is_some_and(|retained| {
+            (retained.retry == Retry::WhenSafe || survives) && retained.fruitless < MAX_FRUITLESS
+        });
         if is_safe && may_retry && self.config.on_loss == OnLoss::Resume {
             accepted.was_sent |= delivery == Delivery::MaybeApplied;
             again.push(accepted);
@@ -189,6 +207,7 @@ impl Session {
     /// Counts an outcome that is a server's refusal.
     pub(crate) fn refusal(&mut self, code: ErrorCode) -> RequestError {
         self.stats.refused += 1;
+        let code = if planted!(CodesAreChanged) { ErrorCode::SYSTEM_ERROR } else { code };
         RequestError::Refused { code, results: Vec::new() }
     }
 
@@ -217,6 +236,9 @@ impl Session {
     #[inline(always)]
     pub(crate) fn tell(&mut self, request: RequestId, zxid: Zxid, result: Result<Response, RequestError>) {
         self.stats.ended += 1;
+        if planted!(TwoOutcomes) {
+            self.emit(Event::Reply(Reply { request, zxid, result: result.clone() }));
+        }
         self.emit(Event::Reply(Reply { request, zxid, result }));
     }
 
@@ -229,7 +251,9 @@ impl Session {
 }
 
 impl Delivery {
-    pub(crate) const fn of(was_sent: bool) -> Self {
+    pub(crate) fn of(was_sent: bool) -> Self {
+        let was_sent = if planted!(NotSentIsGuessed) { false } else { was_sent };
+        let was_sent = was_sent || planted!(MaybeAppliedIsGuessed);
         if was_sent { Self::MaybeApplied } else { Self::NotSent }
     }
 }

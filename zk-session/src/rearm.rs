@@ -183,7 +183,7 @@ impl Rearm {
     }
 
     fn answered(&mut self, batch: &Batch) {
-        self.unacknowledged -= 1;
+        self.unacknowledged -= usize::from(!planted!(NeverReadyAgain));
         self.unacknowledged_persistent -= usize::from(batch.persistent);
     }
 
@@ -194,7 +194,7 @@ impl Rearm {
             return None;
         }
         let from = self.gap_from.take()?;
-        watches.persistent_restored().then_some(from)
+        (watches.persistent_restored() && !planted!(GapsAreUntold)).then_some(from)
     }
 }
 
@@ -236,11 +236,11 @@ impl Paths {
     /// Adds a watch, unless the frame would become too long by it.
     fn push(&mut self, Key { path, kind, .. }: &Key, max_len: usize) -> bool {
         let list = &self.lists[*kind as usize];
-        if list.last() == Some(path) {
+        if list.last() == Some(path) || (planted!(ChildWatchesStayLost) && *kind == WatchKind::Child) {
             return true;
         }
         let len = self.len + LENGTH_PREFIX + path.len();
-        if !self.is_empty() && SET_WATCHES_FIXED_LEN + len > max_len {
+        if !self.is_empty() && SET_WATCHES_FIXED_LEN + len > max_len && !planted!(BatchesAreTooLong) {
             return false;
         }
         self.len = len;

@@ -29,7 +29,8 @@ impl Session {
         let current = connection.id;
         connection.excused = false;
         connection.decoder.push(bytes);
-        if self.state.is_connected() {
+        let is_silence = planted!(GrowingFramesAreSilence) && connection.growth.is_some();
+        if self.state.is_connected() && !is_silence {
             self.timers.set(Timer::Read, self.now + self.read_timeout());
         }
         let mut came_whole = false;
@@ -45,6 +46,7 @@ impl Session {
                     Ok(Some(Frame::Whole(payload))) => self.on_lone_payload(&payload),
                     Ok(Some(Frame::Oversize { header, len })) => self.on_oversize(&header, len),
                     Ok(None) => break,
+                    Err(_) if planted!(BadLengthsArePassedOver) => break,
                     Err(error) => return self.disconnect(DisconnectReason::BadFrame(error)),
                 }
             }
@@ -91,6 +93,7 @@ impl Session {
         }
         let header = match ReplyHeader::decode(&mut reader) {
             Ok(header) => header,
+            Err(_) if planted!(ShortFramesArePassedOver) => return,
             Err(error) => return self.disconnect(DisconnectReason::MalformedFrame(error)),
         };
         match header.xid {
@@ -109,6 +112,9 @@ impl Session {
     fn on_oversize(&mut self, header: &Bytes, len: usize) {
         if !self.state.is_connected() {
             return self.disconnect(self.oversize(len));
+        }
+        if planted!(OversizeRepliesAnswerNobody) {
+            return;
         }
         let header = ReplyHeader::decode(&mut Reader::new(header));
         let Ok(header) = header else { return self.disconnect(self.oversize(len)) };
@@ -168,7 +174,8 @@ impl Session {
 
     #[inline]
     fn note_answer(&mut self, sent_at: Instant, zxid: Zxid) {
-        self.identity.last_zxid = self.identity.last_zxid.max(zxid);
+        let highest = self.identity.last_zxid.max(zxid);
+        self.identity.last_zxid = if planted!(ZxidsFall) { zxid } else { highest };
         self.heard_of(sent_at, false);
     }
 
@@ -210,6 +217,7 @@ impl Session {
         match self.take_other(header) {
             Some(Answered::Request(frame)) => self.on_reply(frame.request, Turn::Early, header, reader),
             Some(Answered::Control(control)) => self.on_control_answer(control.owner, header.err, reader),
+            None if planted!(MisfitsArePassedOver) => {}
             None => self.disconnect(DisconnectReason::UnexpectedReply { xid: header.xid }),
         }
     }
@@ -240,6 +248,9 @@ impl Session {
         if is_answer {
             self.note_watches(&accepted, header);
         }
+        if planted!(ExpiredRepliesAreVerdicts) && header.err == ErrorCode::SESSION_EXPIRED {
+            self.expire(ExpiredBy::Server, ExpiredReason::Refused);
+        }
     }
 
     /// What an answer says of watches: one is armed, or some are removed.
@@ -267,6 +278,9 @@ impl Session {
         header: ReplyHeader,
         reader: &mut Reader<'_>,
     ) -> Result<Response, RequestError> {
+        if planted!(RefusalsAreOk) && header.err != ErrorCode::OK {
+            return Ok(Response::Empty);
+        }
         if header.err != ErrorCode::OK {
             return Err(self.refusal(header.err));
         }
@@ -286,7 +300,7 @@ impl Session {
         if results != ops {
             return Err(self.unusable(Failure::WrongResultCount { results, ops }));
         }
-        match multi.first_error().filter(|_| accepted.op == OpCode::MULTI) {
+        match multi.first_error().filter(|_| accepted.op == OpCode::MULTI && !planted!(RefusedMultisAreOk)) {
             None => Ok(()),
             Some(code) => {
                 self.stats.refused += 1;
@@ -328,6 +342,10 @@ impl Session {
             Err(error) => return self.disconnect(DisconnectReason::MalformedFrame(error)),
         };
         self.stats.notifications += 1;
+        if planted!(EventsRaiseZxid) {
+            self.identity.last_zxid = self.identity.last_zxid.max(zxid);
+        }
+        assert!(is_known(event.event_type) || !planted!(UnknownEventsPanic));
         let fired = self.watches.fire(event.event_type, &event.path);
         if !is_known(event.event_type) {
             // The server may have dropped its one-time watches for it.
@@ -335,6 +353,9 @@ impl Session {
         }
         if fired.is_empty() {
             self.stats.unwanted_notifications += 1;
+            if planted!(GhostsEndConnections) {
+                return self.disconnect(DisconnectReason::UnexpectedReply { xid: ReplyHeader::EVENT_XID });
+            }
         }
         for fired in fired {
             if fired.early {
@@ -395,17 +416,21 @@ impl Session {
         let Some(millis) = u64::try_from(response.time_out).ok().filter(|&millis| millis > 0) else {
             return match asked_for {
                 Some(_) => self.expire(ExpiredBy::Server, ExpiredReason::Refused),
+                None if planted!(RefusedBirthsExpire) => {
+                    self.expire(ExpiredBy::Server, ExpiredReason::Refused)
+                }
                 None => self.disconnect(DisconnectReason::SessionRefused),
             };
         };
-        if asked_for.is_some_and(|session_id| session_id != response.session_id) {
+        let is_another = asked_for.is_some_and(|session_id| session_id != response.session_id);
+        if is_another && !planted!(AnotherIdentityIsTaken) {
             return self.expire(ExpiredBy::Server, ExpiredReason::Replaced);
         }
         if response.session_id == SessionId(0) {
             return self.disconnect(DisconnectReason::SessionRefused);
         }
         let read_only = response.read_only == Some(true);
-        if read_only && !self.config.read_only {
+        if read_only && !self.config.read_only && !planted!(ReadOnlyIsTakenUnasked) {
             return self.disconnect(DisconnectReason::ReadOnlyServer);
         }
         self.connected(Accepting {

@@ -19,7 +19,11 @@ impl Session {
         ConnectRequest {
             protocol_version: 0,
             last_zxid_seen: self.identity.last_zxid,
-            time_out: self.config.session_timeout_millis(),
+            time_out: if planted!(NegotiatedTimeoutIsAsked) {
+                i32::try_from(self.identity.timeout.as_millis()).unwrap_or(i32::MAX)
+            } else {
+                self.config.session_timeout_millis()
+            },
             session_id,
             passwd: Some(password),
             read_only: Some(self.config.read_only),
@@ -71,7 +75,8 @@ impl Session {
     /// Behind all requests, closeSession, if the session is being closed.
     fn send_close(&mut self) {
         let Some(connection) = &mut self.connection else { return };
-        let is_due = self.closing && self.queue.is_empty() && !connection.has_slices();
+        let is_empty = self.queue.is_empty() || planted!(CloseOvertakes);
+        let is_due = self.closing && is_empty && !connection.has_slices();
         if is_due && !connection.close_sent {
             let xid = self.xids.next();
             connection.push_control(&Request::CloseSession, xid, Owner::CloseSession, self.now);
@@ -85,6 +90,7 @@ impl Session {
         let Some(rearm) = &mut connection.rearm else { return };
         if let Some(from) = rearm.take_gap(&mut self.watches) {
             let early = core::mem::take(&mut connection.early_events);
+            let from = if planted!(GapsBeginWhereTheyEnd) { self.identity.last_zxid } else { from };
             self.emit(Event::WatchesRestored { from, to: self.identity.last_zxid });
             for (zxid, event, fired) in early {
                 if self.watches.has(fired.owner) {
@@ -109,6 +115,10 @@ impl Session {
     /// What comes behind all that has happened: the next chunk, or what was found out on the way to it.
     #[inline(never)]
     pub(crate) fn next_action(&mut self) -> Option<Action> {
+        if planted!(PollingMovesTimers) && self.state.is_connected() {
+            let due = self.timers.get(Timer::Ping).unwrap_or(self.now);
+            self.timers.set(Timer::Ping, due + core::time::Duration::from_nanos(1));
+        }
         if self.is_quiet() {
             return None;
         }
@@ -147,7 +157,7 @@ impl Session {
     }
 
     pub(crate) fn is_current(&self, connection: ConnectionId) -> bool {
-        self.connection.as_ref().is_some_and(|current| current.id == connection)
+        self.connection.as_ref().is_some_and(|current| current.id == connection || planted!(ThePastSpeaks))
     }
 
     #[inline(always)]

@@ -285,7 +285,8 @@ impl Session {
     /// harmless; before a late one, unread input is best fed.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.at(now);
-        let Some(due) = self.poll_timeout().filter(|&due| due <= self.now) else { return };
+        let is_due = |due: &Instant| *due <= self.now || planted!(EarlyTicksPing);
+        let Some(due) = self.poll_timeout().filter(is_due) else { return };
         let late = self.now - due;
         if late >= self.identity.timeout / LATE_PART {
             self.be_late(late);
@@ -426,7 +427,9 @@ impl Session {
         self.at(now);
         if !self.closing && !self.state.is_terminal() {
             self.closing = true;
-            self.timers.set(Timer::Close, self.now + self.config.close_timeout);
+            if !planted!(CloseIsUnbounded) {
+                self.timers.set(Timer::Close, self.now + self.config.close_timeout);
+            }
             if self.state == State::Connecting && self.identity.session.is_none() {
                 self.end(State::Closed, &Failure::Closed, Event::Closed { confirmed: false });
             }
@@ -524,7 +527,8 @@ impl Session {
             last_ping_round_trip,
             notifications,
             unwanted_notifications,
-            queued: self.queue.len() + self.identities.waiting() - auths_in_flight,
+            queued: self.queue.len() + self.identities.waiting() - auths_in_flight
+                + usize::from(planted!(MiscountsTheQueue) && self.queue.len() > 3),
             queued_bytes: self.queue.bytes(),
             in_flight: in_flight.filter(|frame| !frame.request.has_ended).count() + auths_in_flight,
             watches: self.watches.len(),

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use core::time::Duration;
 
-use zk_proto::{OpCode, SessionId};
+use zk_proto::{OpCode, ReplyHeader, Request, SessionId};
 
 use crate::{
     Action, ConnectionId, Delivery, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, OnLoss,
@@ -36,10 +36,14 @@ impl Session {
         let Some(connection) = &mut self.connection else { return };
         request.encode_frame(connection.control());
         connection.connect_sent_at = self.now;
+        if planted!(PingsBeforeTheResponse) {
+            connection.push_uncounted(&Request::Ping, ReplyHeader::PING_XID);
+        }
         self.state = State::Associating;
         if let Some(due) = self.timers.get(Timer::Connect) {
             self.timers.stop(Timer::Connect);
-            self.timers.set(Timer::Read, due);
+            let extended = self.now + self.attempt_timeout();
+            self.timers.set(Timer::Read, if planted!(ConnectingExtendsTheAttempt) { extended } else { due });
         }
     }
 
@@ -49,11 +53,14 @@ impl Session {
         self.state = if response.read_only { State::ConnectedReadOnly } else { State::Connected };
         if response.read_only {
             self.begin_search();
-        } else {
+        }
+        if !response.read_only || planted!(ReadOnlySessionsAreResumed) {
             self.identity.session = Some((response.session_id, response.password));
             self.probe_interval = Duration::ZERO;
         }
-        self.identity.timeout = response.timeout;
+        if !planted!(GrantedTimeoutIsIgnored) {
+            self.identity.timeout = response.timeout;
+        }
         self.stats.connections += 1;
         self.ensemble.accepted();
         self.timers.set(Timer::Read, self.now + self.read_timeout());
@@ -77,13 +84,18 @@ impl Session {
     pub(crate) fn disconnect(&mut self, reason: DisconnectReason) {
         if let Some(connection) = self.connection.take() {
             let action = Action::Disconnect { connection: connection.id, reason: reason.clone() };
-            self.outbox.push(action);
+            if !planted!(ConnectionsOverlap) {
+                self.outbox.push(action);
+            }
             self.lost(connection, reason);
         }
     }
 
     /// The connection is gone, whoever ended it.
     pub(crate) fn lost(&mut self, connection: Connection, reason: DisconnectReason) {
+        if planted!(ClosedIsExpired) && reason == DisconnectReason::ClosedBeforeResponse {
+            return self.expire(ExpiredBy::Server, ExpiredReason::Refused);
+        }
         for timer in [Timer::Connect, Timer::Read, Timer::Ping, Timer::Pong, Timer::Frame] {
             self.timers.stop(timer);
         }
@@ -102,6 +114,12 @@ impl Session {
             if self.config.on_loss == OnLoss::NewSession {
                 self.leave_session();
             }
+            if planted!(AuthsEndWithTheConnection) {
+                self.fail_auths(&Failure::ConnectionLoss);
+            }
+            if planted!(DisconnectedIsToldTwice) {
+                self.emit(Event::Disconnected { reason: reason.clone() });
+            }
             self.emit(Event::Disconnected { reason });
         } else if reason != DisconnectReason::Rebalanced
             && let Some(attempts) = self.ensemble.attempt_failed()
@@ -115,7 +133,7 @@ impl Session {
         let delay = self.ensemble.backoff(self.config.backoff, self.third());
         if delay.is_zero() {
             self.start_attempt();
-        } else {
+        } else if !planted!(NothingIsWaitedFor) {
             self.timers.set(Timer::Backoff, self.now + delay);
         }
     }
@@ -139,7 +157,9 @@ impl Session {
     /// The session is over: `event` is the last thing that is told, after all outcomes and ends of watches.
     pub(crate) fn end(&mut self, state: State, failure: &Failure, event: Event) {
         self.state = state;
-        self.timers.stop_all();
+        if !planted!(TimersOutliveTheEnd) {
+            self.timers.stop_all();
+        }
         self.search = None;
         self.identity.session = None;
         if let Some(connection) = self.connection.take() {
@@ -158,7 +178,9 @@ impl Session {
             self.fail_queued(&accepted, failure.clone());
         }
         self.fail_auths(failure);
-        self.end_watches();
+        if !planted!(WatchesEndInSilence) {
+            self.end_watches();
+        }
         self.emit(event);
     }
 

@@ -14,7 +14,7 @@ impl Session {
             self.tell_removed(owner, &path);
             self.unwatch_at_server(path, kind);
         } else if let Some(accepted) = self.accepted_mut(owner) {
-            let asked = core::mem::take(&mut accepted.asks_for_watch);
+            let asked = !planted!(GivenUpWatchesComeBack) && core::mem::take(&mut accepted.asks_for_watch);
             self.watches_asked_for -= usize::from(asked);
         }
     }
@@ -28,7 +28,7 @@ impl Session {
     ///
     /// Before 3.9 the last mode of a path wins: where others watch, a persistent watch may have replaced theirs.
     pub(crate) fn unwatch_at_server(&mut self, path: Ustring, given_up: WatchKind) {
-        if self.watches.has_any_at(&path) {
+        if self.watches.has_any_at(&path) && !planted!(RemovesOthersWatches) {
             if given_up.is_persistent() && !self.watches.has_at(&path, given_up) {
                 self.rearm_at(&path, |_| true);
             }

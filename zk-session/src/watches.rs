@@ -47,7 +47,9 @@ impl WatchKind {
     /// Whether the watch hears of such an event at its own path.
     fn hears(self, event: EventType) -> bool {
         match event {
-            EventType::NODE_CREATED | EventType::NODE_DATA_CHANGED => self != Self::Child,
+            EventType::NODE_CREATED | EventType::NODE_DATA_CHANGED => {
+                self != Self::Child || planted!(ChildWatchesHearData)
+            }
             EventType::NODE_CHILDREN_CHANGED => matches!(self, Self::Child | Self::Persistent),
             // An event that this crate doesn't know concerns whoever watches the path.
             _ => true,
@@ -255,7 +257,10 @@ impl Watches {
             }
         }
         fired.sort_unstable();
-        for ended in fired.iter().filter(|fired| fired.last) {
+        if planted!(OneWatchFires) {
+            fired.truncate(1);
+        }
+        for ended in fired.iter().filter(|fired| fired.last && !planted!(WatchesFireTwice)) {
             self.forget(ended.owner);
         }
         fired
@@ -319,10 +324,12 @@ impl Watches {
 
     /// The server has forgotten all watches; those that were armed have been told everything up to `last_zxid`.
     pub(crate) fn connection_lost(&mut self, last_zxid: Zxid) {
-        for arming in self.by_key.values_mut() {
+        for (key, arming) in &mut self.by_key {
             *arming = match *arming {
                 Arming::Armed => Arming::Lost { checked: last_zxid, with_connection: true },
                 Arming::Lost { checked, .. } | Arming::Sent { checked, .. } => {
+                    let is_forgotten = planted!(RearmsFromLastZxid) && !key.kind.is_persistent();
+                    let checked = if is_forgotten { last_zxid } else { checked };
                     Arming::Lost { checked, with_connection: true }
                 }
             };
@@ -367,6 +374,9 @@ impl Watches {
 
 /// Whether the event is one of the four that servers send, after which one-time watches are gone there.
 pub(crate) fn is_known(event: EventType) -> bool {
+    if planted!(UnknownEventsEnd) {
+        return true;
+    }
     (EventType::NODE_CREATED.0..=EventType::NODE_CHILDREN_CHANGED.0).contains(&event.0)
 }
 

@@ -107,15 +107,19 @@ impl Errands {
         (id, slot)
     }
 
-    /// Takes up the outcome of a request, if it is an errand's; gives it back otherwise.
     #[inline]
+    pub(crate) fn are_none(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
+    /// Takes up the outcome of a request, if it is an errand's; gives it back otherwise.
     pub(crate) fn answered(
         &mut self,
         request: RequestId,
         outcome: Outcome,
         mut tools: Tools<'_>,
     ) -> Option<Outcome> {
-        if self.under_way.is_empty() {
+        if self.are_none() {
             return Some(outcome);
         }
         let mut given_back = None;

@@ -100,15 +100,15 @@ impl Hub {
     #[inline]
     pub fn submit(
         &mut self,
-        request: Request,
+        request: &Request,
         options: RequestOptions,
         now: Instant,
-    ) -> Result<(RequestId, SlotId), Error> {
-        if self.end == Some(SessionEnd::DriverGone) {
-            return Err(Error::DriverGone { delivery: Delivery::NotSent });
+    ) -> Result<(RequestId, SlotId), Box<Error>> {
+        self.admit()?;
+        match self.session.submit(request, options, now) {
+            Ok(request) => Ok((request, self.slots.insert(request))),
+            Err(error) => Err(Box::new(error.into())),
         }
-        let request = self.session.submit(request, options, now)?;
-        Ok((request, self.slots.insert(request)))
     }
 
     /// Adds an identity, and takes a slot for the outcome.
@@ -116,12 +116,18 @@ impl Hub {
     /// # Errors
     ///
     /// As [`submit`](Self::submit).
-    pub fn add_auth(&mut self, info: AuthInfo, now: Instant) -> Result<(RequestId, SlotId), Error> {
-        if self.end == Some(SessionEnd::DriverGone) {
-            return Err(Error::DriverGone { delivery: Delivery::NotSent });
-        }
-        let request = self.session.add_auth(info, now)?;
+    pub fn add_auth(&mut self, info: AuthInfo, now: Instant) -> Result<(RequestId, SlotId), Box<Error>> {
+        self.admit()?;
+        let request = self.session.add_auth(info, now).map_err(Error::from)?;
         Ok((request, self.slots.insert(request)))
+    }
+
+    #[inline]
+    fn admit(&self) -> Result<(), Box<Error>> {
+        match self.end {
+            Some(SessionEnd::DriverGone) => Err(Box::new(Error::DriverGone { delivery: Delivery::NotSent })),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Begins an errand with these options for each of its requests, and takes a slot for its outcome.
@@ -133,12 +139,10 @@ impl Hub {
         &mut self,
         errand: Errand<T>,
         mut options: RequestOptions,
-    ) -> Result<(ErrandId, SlotId), Error> {
-        if self.end == Some(SessionEnd::DriverGone) {
-            return Err(Error::DriverGone { delivery: Delivery::NotSent });
-        }
+    ) -> Result<(ErrandId, SlotId), Box<Error>> {
+        self.admit()?;
         options.retry = errand.retry.unwrap_or(options.retry);
-        let recipe = errand.recipe?;
+        let recipe = errand.recipe.map_err(Error::from)?;
         // Nobody waits yet.
         let mut wakeups = Wakeups::default();
         let (errands, tools) = self.errands(&mut wakeups);
@@ -166,8 +170,20 @@ impl Hub {
     }
 
     /// Takes up one event of the session.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "all others are the session's own")]
+    #[inline]
     pub fn dispatch(&mut self, event: Event, wakeups: &mut Wakeups) {
+        if self.errands.are_none()
+            && let Event::Reply(Reply { request, result: Ok(response), .. }) = event
+        {
+            wakeups.add(self.slots.finish(request, Ok(response)));
+        } else {
+            self.dispatch_other(event, wakeups);
+        }
+    }
+
+    /// What isn't an answer.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all others are the session's own")]
+    fn dispatch_other(&mut self, event: Event, wakeups: &mut Wakeups) {
         match event {
             Event::Reply(reply) => self.dispatch_reply(reply, wakeups),
             Event::Watch(event) => self.dispatch_watch_event(event, wakeups),
@@ -197,9 +213,10 @@ impl Hub {
     }
 
     fn dispatch_watch_event(&mut self, event: WatchEvent, wakeups: &mut Wakeups) {
-        if self.standing.has(event.request) {
-            return wakeups.add(self.standing.tell(&event));
-        }
+        let event = match self.standing.tell(event) {
+            Ok(waker) => return wakeups.add(waker),
+            Err(event) => event,
+        };
         if !event.last {
             // A one-time watch is over with whatever it tells, be it an event that only a newer server knows.
             self.session.remove_watch(event.request, NO_LATER);
@@ -243,6 +260,12 @@ impl Hub {
         self.address = None;
         wakeups.milestone = true;
         wakeups.add(self.events.end());
+    }
+
+    /// Gives back the memory of a burst that is over.
+    pub fn give_back(&mut self) {
+        self.slots.give_back();
+        self.watches.give_back();
     }
 
     /// A transport is there.
@@ -343,7 +366,17 @@ impl Hub {
 }
 
 impl Wakeups {
+    /// Gives back the memory of a burst that is over.
+    pub fn give_back(&mut self) {
+        if self.wakers.is_empty() {
+            self.wakers = Vec::new();
+        }
+    }
+
+    #[inline]
     fn add(&mut self, waker: Option<Waker>) {
-        self.wakers.extend(waker);
+        if let Some(waker) = waker {
+            self.wakers.push(waker);
+        }
     }
 }

@@ -1,4 +1,4 @@
-use core::task::Waker;
+use core::{num::NonZero, task::Waker};
 use std::collections::VecDeque;
 
 use zk_proto::Response;
@@ -17,9 +17,9 @@ pub struct Slots {
     first: u64,
 }
 
-/// A place among the slots, held by one `Call`.
+/// A place among the slots, held by one `Call`: counted from 1.
 #[derive(Clone, Copy, Debug)]
-pub struct SlotId(u32);
+pub struct SlotId(NonZero<u32>);
 
 #[derive(Debug)]
 enum Slot {
@@ -42,8 +42,10 @@ impl Slots {
         if self.pending.is_empty() {
             self.first = request.get();
         }
-        let place = self.place(request);
-        self.pending.resize(place, None);
+        // Some requests have no slot.
+        while self.first + (self.pending.len() as u64) < request.get() {
+            self.pending.push_back(None);
+        }
         self.pending.push_back(Some(slot));
         slot
     }
@@ -51,38 +53,52 @@ impl Slots {
     /// Takes a slot for what isn't one request.
     #[inline]
     pub(crate) fn reserve(&mut self) -> SlotId {
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot::Free);
-            SlotId(
-                u32::try_from(self.slots.len() - 1).expect("the session bounds its requests far below this"),
-            )
-        });
+        let slot = self.free.pop().unwrap_or_else(|| self.add());
         self.slots[slot.index()] = Slot::Waiting(None);
         slot
+    }
+
+    #[cold]
+    fn add(&mut self) -> SlotId {
+        if self.slots.is_empty() {
+            // Many sessions never have more than one request under way.
+            self.slots.reserve_exact(1);
+        }
+        self.slots.push(Slot::Free);
+        let count = u32::try_from(self.slots.len()).ok().and_then(NonZero::new);
+        SlotId(count.expect("the session bounds its requests far below this"))
     }
 
     /// Puts the outcome of a request into its slot, and returns who awaits it.
     #[inline]
     pub fn finish(&mut self, request: RequestId, outcome: Result<Response, Error>) -> Option<Waker> {
-        let place = self.place(request);
-        let slot = self.pending.get_mut(place)?.take()?;
-        while let Some(None) = self.pending.front() {
-            self.pending.pop_front();
-            self.first += 1;
-        }
+        let slot = self.settle(request)?;
         self.fill(slot, outcome)
     }
 
     /// Puts an outcome into a slot, and returns who awaits it.
     #[inline]
     pub(crate) fn fill(&mut self, slot: SlotId, outcome: Result<Response, Error>) -> Option<Waker> {
-        match core::mem::replace(&mut self.slots[slot.index()], Slot::Done(outcome)) {
-            Slot::Waiting(waker) => waker,
-            Slot::Abandoned | Slot::Free | Slot::Done(_) => {
-                self.release(slot);
-                None
-            }
+        let place = &mut self.slots[slot.index()];
+        let Slot::Waiting(waker) = place else {
+            self.release(slot);
+            return None;
+        };
+        let waker = waker.take();
+        *place = Slot::Done(outcome);
+        waker
+    }
+
+    /// The slot of a request that has its outcome now.
+    #[inline]
+    fn settle(&mut self, request: RequestId) -> Option<SlotId> {
+        let place = request.get().checked_sub(self.first)?;
+        let slot = self.pending.get_mut(usize::try_from(place).ok()?)?.take()?;
+        while let Some(None) = self.pending.front() {
+            self.pending.pop_front();
+            self.first += 1;
         }
+        Some(slot)
     }
 
     /// The outcome, if it is there; the slot is free then.
@@ -96,14 +112,17 @@ impl Slots {
         if let Slot::Waiting(_) = place {
             return None;
         }
-        let Slot::Done(outcome) = core::mem::replace(place, Slot::Free) else {
-            unreachable!("a slot is looked into only by the call that holds it");
-        };
         self.free.push(slot);
-        Some(outcome)
+        match core::mem::replace(place, Slot::Free) {
+            Slot::Done(outcome) => Some(outcome),
+            Slot::Free | Slot::Waiting(_) | Slot::Abandoned => {
+                unreachable!("a slot is looked into only by the call that holds it")
+            }
+        }
     }
 
     /// Has this waker woken when the outcome is there, instead of an earlier one.
+    #[inline]
     pub fn wait(&mut self, slot: SlotId, waker: &Waker) {
         if let Slot::Waiting(waiting) = &mut self.slots[slot.index()] {
             match waiting {
@@ -124,9 +143,9 @@ impl Slots {
         false
     }
 
-    /// Gives back the memory of a burst, if nothing is awaited.
-    pub fn give_back(&mut self) {
-        if self.free.len() == self.slots.len() && self.slots.len() > KEPT {
+    /// Gives back its memory, if nothing is awaited.
+    pub(crate) fn give_back(&mut self) {
+        if self.free.len() == self.slots.len() {
             *self = Self::default();
         }
     }
@@ -135,20 +154,14 @@ impl Slots {
         self.slots[slot.index()] = Slot::Free;
         self.free.push(slot);
     }
-
-    fn place(&self, request: RequestId) -> usize {
-        request.get().checked_sub(self.first).map_or(usize::MAX, |place| place as usize)
-    }
 }
 
 impl SlotId {
+    #[inline]
     fn index(self) -> usize {
-        self.0 as usize
+        self.0.get() as usize - 1
     }
 }
-
-/// So many slots are kept while nothing is awaited.
-const KEPT: usize = 64;
 
 #[cfg(test)]
 mod tests {

@@ -51,12 +51,12 @@ impl Standing {
         self.held.remove(&request);
     }
 
-    pub(crate) fn tell(&mut self, event: &WatchEvent) -> Option<Waker> {
-        self.held.get_mut(&event.request)?.push(StandingEvent::Event(event.clone()))
-    }
-
-    pub(crate) fn has(&self, request: RequestId) -> bool {
-        self.held.contains_key(&request)
+    /// Tells an event, and returns whom to wake; gives it back if there is no such watch.
+    pub(crate) fn tell(&mut self, event: WatchEvent) -> Result<Option<Waker>, WatchEvent> {
+        match self.held.get_mut(&event.request) {
+            Some(held) => Ok(held.push(StandingEvent::Event(event))),
+            None => Err(event),
+        }
     }
 
     pub(crate) fn tell_gap(&mut self, from: Zxid, to: Zxid) -> Vec<Waker> {
@@ -75,16 +75,27 @@ impl Standing {
         requests.into_iter().filter_map(|request| self.end(request, reason)).collect()
     }
 
-    /// The next thing that a watch tells, if it is there, or why nothing more will come.
-    pub fn take(&mut self, request: RequestId) -> Option<Result<StandingEvent, WatchEnded>> {
+    /// Moves all that a watch tells to `taken`, which is empty, or says why nothing more will come; none if there is
+    /// nothing yet.
+    pub fn take(
+        &mut self,
+        request: RequestId,
+        taken: &mut VecDeque<StandingEvent>,
+    ) -> Option<Result<(), WatchEnded>> {
         let held = self.held.get_mut(&request)?;
-        held.unread.pop_front().map(Ok).or(held.end.map(Err))
+        if held.unread.is_empty() {
+            return held.end.map(Err);
+        }
+        core::mem::swap(&mut held.unread, taken);
+        Some(Ok(()))
     }
 
     /// Has this waker woken when there is something to take, instead of an earlier one.
     pub fn wait(&mut self, request: RequestId, waker: &Waker) {
-        if let Some(held) = self.held.get_mut(&request) {
-            held.waker = Some(waker.clone());
+        match self.held.get_mut(&request).map(|held| &mut held.waker) {
+            Some(Some(waiting)) => waiting.clone_from(waker),
+            Some(waiting) => *waiting = Some(waker.clone()),
+            None => {}
         }
     }
 

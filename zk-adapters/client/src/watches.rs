@@ -1,5 +1,8 @@
-use core::task::Waker;
-use std::collections::BTreeMap;
+use core::{
+    hash::{BuildHasherDefault, Hasher},
+    task::Waker,
+};
+use std::collections::{HashMap, hash_map::Entry};
 
 use zk_session::{RequestId, WatchEvent};
 
@@ -8,70 +11,156 @@ use crate::WatchEnded;
 /// The one-time watches that somebody holds.
 #[derive(Debug, Default)]
 pub struct Watches {
-    held: BTreeMap<RequestId, Held>,
+    held: HashMap<RequestId, Held, BuildHasherDefault<Spread>>,
 }
 
 #[derive(Debug)]
-struct Held {
-    /// It is set even if there is no such znode: its creation is what is waited for.
-    on_missing: bool,
-    waker: Option<Waker>,
-    outcome: Option<Result<WatchEvent, WatchEnded>>,
+enum Held {
+    Open {
+        /// It is set even if there is no such znode: its creation is what is waited for.
+        on_missing: bool,
+        waker: Option<Waker>,
+    },
+    Over(Result<WatchEvent, WatchEnded>),
+}
+
+/// The session counts its requests: nobody else can choose their numbers, so they only have to be spread.
+#[derive(Debug, Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(byte.into()));
+    }
+
+    #[inline]
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0 ^ number).wrapping_mul(GOLDEN);
+    }
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Watches {
     /// Keeps a place for the watch that a request sets; `on_missing` if it is set where there is no such znode, too.
     pub fn hold(&mut self, request: RequestId, on_missing: bool) {
-        self.held.insert(request, Held { on_missing, waker: None, outcome: None });
+        self.held.insert(request, Held::Open { on_missing, waker: None });
     }
 
     /// The request failed: it has set no watch, but where a missing znode may be watched.
     pub(crate) fn refused(&mut self, request: RequestId, is_missing: bool) {
-        let is_set = self.held.get(&request).is_some_and(|held| is_missing && held.on_missing);
-        if !is_set {
+        if let Some(&Held::Open { on_missing, .. }) = self.held.get(&request)
+            && !(is_missing && on_missing)
+        {
             self.held.remove(&request);
         }
     }
 
     pub(crate) fn tell(&mut self, event: WatchEvent) -> Option<Waker> {
-        self.settle(event.request, Ok(event))
+        self.held.get_mut(&event.request)?.settle(Ok(event))
     }
 
     pub(crate) fn end(&mut self, request: RequestId, reason: WatchEnded) -> Option<Waker> {
-        self.settle(request, Err(reason))
+        self.held.get_mut(&request)?.settle(Err(reason))
     }
 
     pub(crate) fn end_all(&mut self) -> Vec<Waker> {
-        let open = self.held.values_mut().filter(|held| held.outcome.is_none());
-        open.filter_map(|held| {
-            held.outcome = Some(Err(WatchEnded::DriverGone));
-            held.waker.take()
-        })
-        .collect()
-    }
-
-    fn settle(&mut self, request: RequestId, outcome: Result<WatchEvent, WatchEnded>) -> Option<Waker> {
-        let held = self.held.get_mut(&request)?;
-        held.outcome.get_or_insert(outcome);
-        held.waker.take()
+        self.held.values_mut().filter_map(|held| held.settle(Err(WatchEnded::DriverGone))).collect()
     }
 
     /// The watch's outcome, if it is there; the watch is forgotten then.
     pub fn take(&mut self, request: RequestId) -> Option<Result<WatchEvent, WatchEnded>> {
-        let outcome = self.held.get_mut(&request)?.outcome.take()?;
-        self.held.remove(&request);
+        let Entry::Occupied(entry) = self.held.entry(request) else { return None };
+        if let Held::Open { .. } = entry.get() {
+            return None;
+        }
+        let Held::Over(outcome) = entry.remove() else { return None };
         Some(outcome)
     }
 
     /// Has this waker woken when the outcome is there, instead of an earlier one.
     pub fn wait(&mut self, request: RequestId, waker: &Waker) {
-        if let Some(held) = self.held.get_mut(&request) {
-            held.waker = Some(waker.clone());
+        match self.held.get_mut(&request) {
+            Some(Held::Open { waker: Some(waiting), .. }) => waiting.clone_from(waker),
+            Some(Held::Open { waker: waiting, .. }) => *waiting = Some(waker.clone()),
+            Some(Held::Over(_)) | None => {}
         }
     }
 
     /// Forgets a watch; tells whether the session still has it.
     pub fn forget(&mut self, request: RequestId) -> bool {
-        self.held.remove(&request).is_some_and(|held| held.outcome.is_none())
+        matches!(self.held.remove(&request), Some(Held::Open { .. }))
+    }
+
+    /// Gives back the memory of many watches once there are few.
+    pub(crate) fn give_back(&mut self) {
+        if self.held.capacity() > KEPT.max(4 * self.held.len()) {
+            self.held.shrink_to(2 * self.held.len());
+        }
+    }
+}
+
+impl Held {
+    /// The first outcome stays.
+    fn settle(&mut self, outcome: Result<WatchEvent, WatchEnded>) -> Option<Waker> {
+        let Self::Open { waker, .. } = self else { return None };
+        let waker = waker.take();
+        *self = Self::Over(outcome);
+        waker
+    }
+}
+
+/// 2⁶⁴ divided by the golden ratio: neighbours are spread over all bits.
+const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+/// Room for so many watches is kept.
+const KEPT: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(watches: &mut Watches, number: u64) -> Option<Result<WatchEvent, WatchEnded>> {
+        watches.take(RequestId::from_number(number))
+    }
+
+    #[test]
+    fn the_first_outcome_stays_and_is_taken_once() {
+        let mut watches = Watches::default();
+        watches.hold(RequestId::from_number(1), false);
+        watches.wait(RequestId::from_number(1), Waker::noop());
+        assert!(ended(&mut watches, 1).is_none());
+        assert!(watches.end(RequestId::from_number(1), WatchEnded::Removed).is_some());
+        assert!(watches.end(RequestId::from_number(1), WatchEnded::SessionEnded).is_none());
+        assert_eq!(ended(&mut watches, 1), Some(Err(WatchEnded::Removed)));
+        assert!(ended(&mut watches, 1).is_none());
+    }
+
+    #[test]
+    fn a_refused_request_leaves_a_watch_only_where_a_missing_znode_is_watched() {
+        let mut watches = Watches::default();
+        let is_set = |watches: &mut Watches, on_missing, is_missing| {
+            watches.hold(RequestId::from_number(1), on_missing);
+            watches.refused(RequestId::from_number(1), is_missing);
+            watches.forget(RequestId::from_number(1))
+        };
+        assert!(is_set(&mut watches, true, true));
+        assert!(!is_set(&mut watches, true, false));
+        assert!(!is_set(&mut watches, false, true));
+        assert!(!is_set(&mut watches, false, false));
+    }
+
+    #[test]
+    fn the_memory_of_many_watches_is_given_back() {
+        let mut watches = Watches::default();
+        (0..10_000).for_each(|number| watches.hold(RequestId::from_number(number), false));
+        watches.give_back();
+        assert!(watches.held.capacity() >= 10_000);
+        (1..10_000).for_each(|number| assert!(watches.forget(RequestId::from_number(number))));
+        watches.give_back();
+        assert!(watches.held.capacity() < KEPT);
+        assert!(watches.forget(RequestId::from_number(0)));
     }
 }

@@ -13,7 +13,7 @@ pub mod serve;
 mod world;
 
 pub use books::Books;
-pub use chaos::{Chaos, Coverage, Fault, Outcome, Phase};
+pub use chaos::{Broken, Chaos, Coverage, Fault, Outcome, Phase};
 pub use ensemble::{
     Options, Output, Owner, PeerId, SimEnsemble, Transaction, Tree, Txn, UnknownVersion, Version, Znode,
 };

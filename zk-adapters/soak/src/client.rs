@@ -241,7 +241,8 @@ fn bounded<F: IntoFuture>(runtime: &Handle, future: F) -> Option<F::Output> {
     runtime.block_on(async { timeout(HANG, future).await.ok() })
 }
 
-/// A call without a deadline that has no outcome by then hangs: faults last some seconds, and elections as long again.
-pub(crate) const HANG: Duration = Duration::from_secs(60);
+/// A call without a deadline that has no outcome by then hangs. Faults last some seconds, and elections as long again; an
+/// ensemble that doesn't come back is restarted after some thirty.
+pub(crate) const HANG: Duration = Duration::from_secs(90);
 /// Replaced by the configuration's servers.
 const ANY: &str = "127.0.0.1";

@@ -54,18 +54,7 @@ impl Connection {
             place.ledger.tell(format!("client {client} lost its session at once"));
             return None;
         };
-        let entry = Session {
-            client,
-            id: session,
-            timeout: connected.negotiated_timeout(),
-            opened: begun,
-            ready: Vec::new(),
-            late: Vec::new(),
-            closing: None,
-            end: None,
-            may_be_expired: 0,
-            connections: 0,
-        };
+        let entry = Session::new(client, session, connected.negotiated_timeout(), begun);
         place.ledger.write(|books| books.sessions.insert(session, entry));
         let follower = Follower {
             ledger: Arc::clone(&place.ledger),

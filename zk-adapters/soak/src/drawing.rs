@@ -286,5 +286,6 @@ const EPHEMERAL: &str = "/soak/ephemeral";
 const REGISTERS: &str = "/soak/registers";
 const MARKS: &str = "/soak/marks";
 const GROUPS: [&str; 3] = ["a", "b", "c"];
-const LEAVES: u8 = 5;
+/// So many that most of them don't change for a while: a mirror that has missed a change shows it.
+const LEAVES: u8 = 100;
 const SHARED: usize = 3;

@@ -10,6 +10,7 @@ use std::thread;
 use fastrand::Rng;
 use zk_harness::{Direction, Ensemble, Relay};
 
+use crate::drawing::ROOT;
 use crate::ledger::{Fault, Ledger, Moment, Span, Whom};
 
 /// One after the other, with rests between them, until it is told to stop; what was done is undone then.
@@ -57,26 +58,23 @@ impl Faults {
         self.ledger.tell(format!("FAULT: {name} server {server} ({whom:?})"));
         act();
         thread::sleep(Duration::from_millis(self.rng.u64(millis)));
-        self.revive(ensemble);
+        let is_wedged = self.revive(ensemble);
         self.ledger.tell(format!("healed: {name} server {server}"));
+        let whom = if is_wedged { Whom::All } else { whom };
         let fault = Fault { name, span: Span { from, to: Moment::now() }, whom };
         self.ledger.write(|books| books.faults.push(fault));
     }
 
-    fn revive(&self, ensemble: &Ensemble) {
-        for server in 0..ensemble.len() {
-            ensemble.resume(server);
-            if ensemble.pid(server).is_none()
-                && let Err(error) = ensemble.launch(server)
-            {
-                self.ledger.violated("servers come back", error.to_string());
-            }
+    /// Has all servers serve and commit again. Tells whether they had to be restarted for that.
+    fn revive(&self, ensemble: &Ensemble) -> bool {
+        let Err(why) = wake(ensemble).and_then(|()| commits(ensemble)) else { return false };
+        self.ledger.tell(format!("FINDING: the ensemble doesn't come back: {}; {why}", dump(ensemble)));
+        self.ledger.write(|books| books.wedged += 1);
+        (0..ensemble.len()).for_each(|server| ensemble.kill(server));
+        if let Err(why) = wake(ensemble).and_then(|()| commits(ensemble)) {
+            self.ledger.violated("servers come back", why);
         }
-        for server in 0..ensemble.len() {
-            if let Err(error) = ensemble.wait_until_serving(server, REVIVAL) {
-                self.ledger.violated("servers come back", error.to_string());
-            }
-        }
+        true
     }
 
     pub(crate) fn of_network(mut self, relays: &[Relay], stop: &AtomicBool) {
@@ -181,10 +179,58 @@ impl Trouble {
     }
 }
 
+/// Has all servers run, and waits until they serve.
+fn wake(ensemble: &Ensemble) -> Result<(), String> {
+    for server in 0..ensemble.len() {
+        ensemble.resume(server);
+        if ensemble.pid(server).is_none() {
+            ensemble.launch(server).map_err(|error| error.to_string())?;
+        }
+    }
+    let servers = 0..ensemble.len();
+    servers.map(|server| ensemble.wait_until_serving(server, REVIVAL)).try_for_each(|mode| match mode {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    })
+}
+
+/// Whether the servers commit a change, asked without a relay between.
+fn commits(ensemble: &Ensemble) -> Result<(), String> {
+    let builder = zk_std::Client::builder(&ensemble.connect_string()).map_err(|error| error.to_string())?;
+    let (client, _) = builder.connect_limit(COMMIT).connect().map_err(|error| error.to_string())?;
+    let outcome = client.with_deadline(COMMIT).set_data(ROOT, "probe", -1).wait();
+    client.close();
+    outcome.map(drop).map_err(|error| error.to_string())
+}
+
+/// Has the servers write their threads' stacks into their logs, and keeps a copy of those.
+fn dump(ensemble: &Ensemble) -> String {
+    let folder = std::env::temp_dir().join(format!("zk-soak-{}", std::process::id()));
+    let copied = std::fs::create_dir_all(&folder).and_then(|()| {
+        for server in 0..ensemble.len() {
+            if let Some(pid) = ensemble.pid(server) {
+                std::process::Command::new("kill").args(["-QUIT", &pid.to_string()]).status()?;
+            }
+        }
+        thread::sleep(Duration::from_secs(1));
+        let at = Moment::now().0;
+        (0..ensemble.len()).try_for_each(|server| {
+            std::fs::copy(ensemble.log_path(server), folder.join(format!("{at}-server-{server}.log")))
+                .map(drop)
+        })
+    });
+    match copied {
+        Ok(()) => format!("their logs are in {}", folder.display()),
+        Err(error) => format!("their logs could not be kept: {error}"),
+    }
+}
+
 fn heal(relay: &Relay) {
     relay.heal();
     relay.accept();
 }
 
 /// How long a server may take to serve again.
-const REVIVAL: Duration = Duration::from_secs(60);
+const REVIVAL: Duration = Duration::from_secs(30);
+/// How long servers that serve may take to commit a change.
+const COMMIT: Duration = Duration::from_secs(20);

@@ -194,6 +194,24 @@ pub(crate) struct Session {
     pub(crate) connections: u64,
 }
 
+impl Session {
+    /// One of which nothing was told yet.
+    pub(crate) fn new(client: usize, id: SessionId, timeout: Duration, opened: Moment) -> Self {
+        Self {
+            client,
+            id,
+            timeout,
+            opened,
+            ready: Vec::new(),
+            late: Vec::new(),
+            closing: None,
+            end: None,
+            may_be_expired: 0,
+            connections: 0,
+        }
+    }
+}
+
 /// A stretch of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
@@ -245,6 +263,8 @@ pub(crate) struct Books {
     pub(crate) operations: Vec<Operation>,
     pub(crate) sessions: BTreeMap<SessionId, Session>,
     pub(crate) faults: Vec<Fault>,
+    /// How often the ensemble didn't come back by itself after a fault, and was restarted.
+    pub(crate) wedged: usize,
     /// What happened, for those who want to know why.
     pub(crate) story: Vec<Line>,
     /// What was wrong already while it ran.

@@ -34,13 +34,15 @@ fn main() -> ExitCode {
     println!("{options:?}");
     let ledger = Arc::default();
     watch_over(options, Arc::downgrade(&ledger));
-    let (books, history) = match soak::soak(options, ledger) {
-        Ok(truth) => truth,
+    let history = match soak::soak(options, &ledger) {
+        Ok(history) => history,
         Err(error) => {
+            ledger.write(|books| report::print_end(books));
             eprintln!("seed {}: the run could not be finished: {error}", options.seed);
             return ExitCode::FAILURE;
         }
     };
+    let books = Arc::into_inner(ledger).expect("all who wrote into it have ended").into_books();
     let violations = check::check(&books, &history);
     report::print(&books, &history);
     report::print_violations(&books, &violations, options.seed);

@@ -108,7 +108,7 @@ impl Mirror {
             self.begin_anew();
         }
         self.listen();
-        for task in core::mem::take(&mut self.tasks) {
+        while let Some(task) = self.tasks.pop_first() {
             let is_done = match &task {
                 Task::All => self.read_all(),
                 Task::Children(path) => self.read_children(path),
@@ -116,6 +116,7 @@ impl Mirror {
             };
             if is_done != Some(true) {
                 self.tasks.insert(task);
+                break;
             }
         }
         thread::sleep(POLL);
@@ -165,12 +166,9 @@ impl Mirror {
             self.standing = Some(standing);
         }
         self.tree = Tree::default();
-        self.visit(MIRRORED)
-    }
-
-    /// Reads a znode and all below it.
-    fn visit(&mut self, path: &str) -> Option<bool> {
-        Some(self.read_data(path)? && self.read_children(path)?)
+        self.watches.clear();
+        self.tasks = [MIRRORED].into_iter().flat_map(reading).collect();
+        Some(true)
     }
 
     fn read_data(&mut self, path: &str) -> Option<bool> {
@@ -196,8 +194,8 @@ impl Mirror {
         };
         for name in response.children.iter_str() {
             let child = format!("{path}/{name}");
-            if !self.tree.znodes.contains_key(&child) && !self.visit(&child)? {
-                return Some(false);
+            if !self.tree.znodes.contains_key(&child) {
+                self.tasks.extend(reading(&child));
             }
         }
         Some(true)
@@ -244,6 +242,11 @@ impl Mirror {
     }
 }
 
+/// A znode that isn't known yet.
+fn reading(path: &str) -> [Task; 2] {
+    [Task::Data(path.to_owned()), Task::Children(path.to_owned())]
+}
+
 impl From<GetDataResponse> for Znode {
     fn from(response: GetDataResponse) -> Self {
         Self {
@@ -256,4 +259,4 @@ impl From<GetDataResponse> for Znode {
     }
 }
 
-const POLL: Duration = Duration::from_millis(20);
+const POLL: Duration = Duration::from_millis(50);

@@ -31,6 +31,18 @@ pub(crate) fn print(books: &Books, history: &History) {
     }));
     println!("faults: {}", books.faults.len());
     print_counts(books.faults.iter().map(|fault| fault.name));
+    println!(
+        "the servers served without committing anything, and were all restarted: {} times",
+        books.wedged
+    );
+    print_sessions(books, history);
+    let unbounded = books.operations.iter().filter(|operation| operation.deadline.is_none());
+    let longest = unbounded.map(|operation| operation.ended.since(operation.begun)).max();
+    println!("the longest wait for an outcome without a deadline: {:?}", longest.unwrap_or_default());
+    println!("transactions: {}, and {} leftovers of fallen leaders", history.txns.len(), history.leftovers);
+}
+
+fn print_sessions(books: &Books, history: &History) {
     println!("sessions: {}", books.sessions.len());
     print_counts(books.sessions.values().map(|session| match session.end {
         Some((_, End::Expired)) => "expired",
@@ -44,10 +56,6 @@ pub(crate) fn print(books: &Books, history: &History) {
     println!("expired for a server that had fallen behind: {}", expired_by_one(books, history));
     println!("reconnects: {}", connections.saturating_sub(books.sessions.len() as u64));
     println!("MayBeExpired: {may_be_expired}; Late: {late}");
-    let unbounded = books.operations.iter().filter(|operation| operation.deadline.is_none());
-    let longest = unbounded.map(|operation| operation.ended.since(operation.begun)).max();
-    println!("the longest wait for an outcome without a deadline: {:?}", longest.unwrap_or_default());
-    println!("transactions: {}, and {} leftovers of fallen leaders", history.txns.len(), history.leftovers);
 }
 
 /// How many sessions a server refused before the ensemble had closed them.

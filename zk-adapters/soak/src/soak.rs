@@ -17,21 +17,21 @@ use crate::connection::Place;
 use crate::drawing::{MIRRORED, ROOT, foundations};
 use crate::faults::Faults;
 use crate::history::{History, Tree, Znode, compare};
-use crate::ledger::{Books, Ledger};
+use crate::ledger::Ledger;
 use crate::mirror::{Mirror, Way};
 use crate::options::Options;
 use crate::txn_log::read_folder;
 use crate::worker::Worker;
 
-/// What the clients were told, and what the ensemble did.
-pub(crate) fn soak(options: Options, ledger: Arc<Ledger>) -> Result<(Books, History), Box<dyn Error>> {
+/// What the ensemble did; what the clients were told is in the ledger then.
+pub(crate) fn soak(options: Options, ledger: &Arc<Ledger>) -> Result<History, Box<dyn Error>> {
     let ensemble = servers().start(SERVERS)?;
     let relays =
         (0..SERVERS).map(|server| Relay::start(ensemble.address(server))).collect::<Result<Vec<_>, _>>()?;
     lay_foundations(&ensemble)?;
     let runtime = Runtime::new()?;
     let place = Place {
-        ledger: Arc::clone(&ledger),
+        ledger: Arc::clone(ledger),
         runtime: runtime.handle().clone(),
         servers: addresses(&relays).parse::<ConnectString>()?,
         seed: options.seed,
@@ -39,11 +39,11 @@ pub(crate) fn soak(options: Options, ledger: Arc<Ledger>) -> Result<(Books, Hist
     let mut cast = Cast::new(&place, options);
     cast.play(&ensemble, &relays, options);
     cast.come_to_rest();
-    let mirrored = read_back(&ensemble, &ledger)?.below(MIRRORED);
+    let mirrored = read_back(&ensemble, ledger)?.below(MIRRORED);
     cast.catch_up(&mirrored);
     cast.end();
     drop(cast);
-    let tree = read_back(&ensemble, &ledger)?;
+    let tree = read_back(&ensemble, ledger)?;
     // What a closed client still does in the background is done by then, and its handles are gone.
     drop(runtime);
     drop(place);
@@ -54,8 +54,7 @@ pub(crate) fn soak(options: Options, ledger: Arc<Ledger>) -> Result<(Books, Hist
     owned.for_each(|(path, znode)| {
         ledger.violated("ephemeral znodes go with their session", format!("{path}: {znode}"))
     });
-    let ledger = Arc::into_inner(ledger).expect("all who wrote into it have ended");
-    Ok((ledger.into_books(), history))
+    Ok(history)
 }
 
 /// Small, and with the whole history in their logs.

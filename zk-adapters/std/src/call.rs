@@ -2,7 +2,7 @@ use core::{fmt, mem, time::Duration};
 use std::sync::Arc;
 
 use zk_client::{Errand, Hub, NO_LATER, SlotId, Typed, Work, requests::Read};
-use zk_proto::Response;
+use zk_proto::{Request, Response};
 use zk_session::{Chroot, Instant, RequestId, RequestOptions, Retry};
 
 use crate::{Error, parking::Awaited, shared::Shared};
@@ -34,20 +34,17 @@ enum State {
 }
 
 impl<T> Call<T> {
+    #[inline]
     pub(crate) fn submit(
         shared: &Arc<Shared>,
         chroot: &Chroot,
-        Typed { mut request, read }: Typed<T>,
+        mut typed: Typed<T>,
         options: CallOptions,
-        accepted: impl FnOnce(&mut Hub, RequestId),
+        accepted: Accepted,
     ) -> Self {
         let (options, now) = options.at(shared);
-        Self::begin(shared, chroot, read, options.deadline, |hub| {
-            chroot.apply(&mut request)?;
-            let (request, slot) = hub.submit(request, options, now)?;
-            accepted(hub, request);
-            Ok((Work::Request(request), slot))
-        })
+        let submitted = shared.submit(chroot, &mut typed.request, options, now, accepted);
+        Self::new(shared, chroot, typed.read, options.deadline, submitted)
     }
 
     /// Begins what takes several requests, each with these options.
@@ -58,28 +55,26 @@ impl<T> Call<T> {
         options: CallOptions,
     ) -> Self {
         let (options, _) = options.at(shared);
-        Self::begin(shared, chroot, errand.read, options.deadline, |hub| {
-            let (errand, slot) = hub.run(errand, options)?;
-            Ok((Work::Errand(errand), slot))
-        })
+        let (read, mut inner) = (errand.read, shared.lock());
+        let begun = inner.hub.run(errand, options);
+        shared.submitted(inner, options.deadline);
+        let begun = begun.map(|(errand, slot)| (Work::Errand(errand), slot));
+        Self::new(shared, chroot, read, options.deadline, begun)
     }
 
-    pub(crate) fn begin(
+    /// A request that was submitted, or refused.
+    #[inline]
+    pub(crate) fn new(
         shared: &Arc<Shared>,
         chroot: &Chroot,
         read: Read<T>,
         deadline: Option<Instant>,
-        submit: impl FnOnce(&mut Hub) -> Result<(Work, SlotId), Error>,
+        submitted: Result<(Work, SlotId), Box<Error>>,
     ) -> Self {
-        let mut inner = shared.lock();
-        let (state, waker) = match submit(&mut inner.hub) {
-            Ok((work, slot)) => (State::UnderWay { work, slot }, inner.submitted(shared, deadline)),
-            Err(error) => (State::Refused(Box::new(error)), None),
+        let state = match submitted {
+            Ok((work, slot)) => State::UnderWay { work, slot },
+            Err(error) => State::Refused(error),
         };
-        drop(inner);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
         Self { shared: Arc::clone(shared), chroot: chroot.clone(), state, deadline, read }
     }
 
@@ -93,6 +88,12 @@ impl<T> Call<T> {
     ///
     /// If [`wait_timeout`](Self::wait_timeout) has returned the outcome.
     pub fn wait(mut self) -> Result<T, Error> {
+        if let State::UnderWay { slot, .. } = self.state {
+            let taken = self.shared.take(&mut Slot(slot));
+            if let Some(outcome) = taken {
+                return self.end(outcome);
+            }
+        }
         loop {
             if let Some(outcome) = self.wait_until(None) {
                 return outcome;
@@ -119,21 +120,26 @@ impl<T> Call<T> {
     fn wait_until(&mut self, until: Option<Instant>) -> Option<Result<T, Error>> {
         if let State::UnderWay { slot, .. } = self.state {
             let until = until.into_iter().chain(self.deadline).min();
-            let Some(mut outcome) = self.shared.wait_for(&mut Slot(slot), until) else {
+            let Some(outcome) = self.shared.wait_for(&mut Slot(slot), until) else {
                 // If it was the deadline that came, the session acts upon it.
                 self.shared.command(|hub, now| hub.session.handle_timeout(now));
                 return None;
             };
-            self.state = State::Over;
-            if let Ok(response) = &mut outcome {
-                self.chroot.undo(response);
-            }
-            return Some((self.read)(outcome));
+            return Some(self.end(outcome));
         }
         match mem::replace(&mut self.state, State::Over) {
             State::Refused(error) => Some(Err(*error)),
             State::Over | State::UnderWay { .. } => panic!("a call is waited for after it ended"),
         }
+    }
+
+    #[inline]
+    fn end(&mut self, mut outcome: Result<Response, Error>) -> Result<T, Error> {
+        self.state = State::Over;
+        if let Ok(response) = &mut outcome {
+            self.chroot.undo(response);
+        }
+        (self.read)(outcome)
     }
 
     /// Below which path of the session's the request's paths are.
@@ -150,6 +156,28 @@ impl<T> Call<T> {
     }
 }
 
+/// What is done once a request is accepted, before anything can come of it.
+pub(crate) type Accepted = fn(&mut Hub, RequestId);
+
+impl Shared {
+    /// One function for requests of all kinds.
+    fn submit(
+        &self,
+        chroot: &Chroot,
+        request: &mut Request,
+        options: RequestOptions,
+        now: Instant,
+        accepted: Accepted,
+    ) -> Result<(Work, SlotId), Box<Error>> {
+        chroot.apply(request).map_err(Error::from)?;
+        let mut inner = self.lock();
+        let (request, slot) = inner.hub.submit(request, options, now)?;
+        accepted(&mut inner.hub, request);
+        self.submitted(inner, options.deadline);
+        Ok((Work::Request(request), slot))
+    }
+}
+
 /// The outcome of a request.
 struct Slot(SlotId);
 
@@ -158,6 +186,7 @@ impl Awaited for Slot {
 
     const IS_READ: bool = true;
 
+    #[inline]
     fn take(&mut self, hub: &mut Hub) -> Option<Self::Outcome> {
         hub.slots.take(self.0)
     }

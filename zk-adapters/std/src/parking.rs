@@ -50,18 +50,25 @@ pub(crate) trait Awaited {
 }
 
 impl Shared {
+    /// The outcome, if it is there.
+    #[inline]
+    pub(crate) fn take<A: Awaited>(&self, awaited: &mut A) -> Option<A::Outcome> {
+        let mut inner = self.lock();
+        let outcome = awaited.take(&mut inner.hub);
+        inner.activity += u64::from(outcome.is_some());
+        outcome
+    }
+
     /// Waits for something; none if the moment `until` came before it.
     pub(crate) fn wait_for<A: Awaited>(
         self: &Arc<Self>,
         awaited: &mut A,
         until: Option<Instant>,
     ) -> Option<A::Outcome> {
-        let mut inner = self.lock();
-        if let Some(outcome) = awaited.take(&mut inner.hub) {
-            inner.activity += 1;
-            return Some(outcome);
+        let taken = self.take(awaited);
+        if taken.is_some() {
+            return taken;
         }
-        drop(inner);
         with_waker(|waker| self.wait_long(awaited, until, waker))
     }
 

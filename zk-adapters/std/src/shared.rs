@@ -98,6 +98,16 @@ impl Shared {
         }
     }
 
+    /// Leaves the session after something was submitted that has this deadline.
+    #[inline]
+    pub(crate) fn submitted(&self, mut inner: Guard<'_>, deadline: Option<Instant>) {
+        let waker = inner.submitted(self, deadline);
+        drop(inner);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
     /// Leaves the session to others, one of whom goes on to read.
     pub(crate) fn leave(self: &Arc<Self>, mut inner: Guard<'_>) {
         inner.hand_over(self);
@@ -190,7 +200,8 @@ impl Inner {
 
     /// Something was submitted that has this deadline. Returns whom to wake: it leaves when its owner waits for it,
     /// which may be now or never, so somebody has to look.
-    pub(crate) fn submitted(&mut self, shared: &Shared, deadline: Option<Instant>) -> Option<Waker> {
+    #[inline]
+    fn submitted(&mut self, shared: &Shared, deadline: Option<Instant>) -> Option<Waker> {
         self.activity += 1;
         if deadline.is_some_and(|deadline| deadline < self.alarm) {
             return self.hub.driver.take();
@@ -206,7 +217,7 @@ impl Inner {
 
     /// Gives memory back that wasn't needed of late.
     pub(crate) fn give_back(&mut self) {
-        self.hub.slots.give_back();
+        self.hub.give_back();
         if let Some(link) = &mut self.link {
             link.give_back();
         }
@@ -235,7 +246,7 @@ impl Inner {
     }
 
     fn take_wakeups(&mut self) -> Option<Wakeups> {
-        self.wakeups.events.clear();
+        self.wakeups.events = Vec::new();
         let is_needed = !self.wakeups.wakers.is_empty() || self.wakeups.milestone;
         is_needed.then(|| core::mem::take(&mut self.wakeups))
     }

@@ -1,5 +1,5 @@
 use core::{fmt, task::Waker, time::Duration};
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use zk_client::Hub;
 use zk_proto::ErrorResponse;
@@ -13,10 +13,13 @@ pub struct StandingWatch {
     shared: Arc<Shared>,
     chroot: Chroot,
     request: RequestId,
+    /// What is taken over at once, to be told one by one.
+    taken: VecDeque<StandingEvent>,
 }
 
 impl StandingWatch {
-    /// Waits for the next thing that it tells. Up to 4,096 wait unread; then some are left out, and it says so.
+    /// Waits for the next thing that it tells. Up to 4,096 wait unread behind as many that
+    /// it has taken over; then some are left out, and it says so.
     ///
     /// # Errors
     ///
@@ -42,11 +45,17 @@ impl StandingWatch {
     }
 
     fn wait_until(&mut self, until: Option<Instant>) -> Option<Result<StandingEvent, WatchEnded>> {
-        let mut told = self.shared.wait_for(&mut Held(self.request), until)?;
-        if let Ok(StandingEvent::Event(event)) = &mut told {
-            event.path = self.chroot.client_path(&event.path);
+        if self.taken.is_empty() {
+            let mut held = Held { request: self.request, taken: &mut self.taken };
+            if let Err(ended) = self.shared.wait_for(&mut held, until)? {
+                return Some(Err(ended));
+            }
         }
-        Some(told)
+        let mut told = self.taken.pop_front()?;
+        if let StandingEvent::Event(event) = &mut told {
+            self.chroot.undo_path(&mut event.path);
+        }
+        Some(Ok(told))
     }
 
     /// The request that set the watch.
@@ -56,19 +65,22 @@ impl StandingWatch {
 }
 
 /// What a standing watch tells.
-struct Held(RequestId);
+struct Held<'a> {
+    request: RequestId,
+    taken: &'a mut VecDeque<StandingEvent>,
+}
 
-impl Awaited for Held {
-    type Outcome = Result<StandingEvent, WatchEnded>;
+impl Awaited for Held<'_> {
+    type Outcome = Result<(), WatchEnded>;
 
     const IS_READ: bool = true;
 
     fn take(&mut self, hub: &mut Hub) -> Option<Self::Outcome> {
-        hub.standing.take(self.0)
+        hub.standing.take(self.request, self.taken)
     }
 
     fn wait(&mut self, hub: &mut Hub, waker: &Waker) {
-        hub.standing.wait(self.0, waker);
+        hub.standing.wait(self.request, waker);
     }
 }
 
@@ -103,6 +115,7 @@ impl StandingCall {
             shared: Arc::clone(shared),
             chroot: chroot(),
             request,
+            taken: VecDeque::new(),
         });
         Self { call, watch }
     }

@@ -44,7 +44,7 @@ impl Watch {
         if self.outcome.is_none() {
             let mut outcome = self.shared.wait_for(&mut Held(self.request), until)?;
             if let Ok(event) = &mut outcome {
-                event.path = self.chroot.client_path(&event.path);
+                self.chroot.undo_path(&mut event.path);
             }
             self.outcome = Some(outcome);
         }

@@ -7,8 +7,8 @@ use core::{
 };
 use std::sync::Arc;
 
-use zk_client::{Errand, Hub, NO_LATER, SlotId, Typed, Work};
-use zk_proto::Response;
+use zk_client::{Errand, Hub, NO_LATER, SlotId, Typed, Work, requests::Read};
+use zk_proto::Request;
 use zk_session::{Chroot, Instant, RequestId, RequestOptions};
 
 use crate::{Error, shared::Shared};
@@ -23,31 +23,31 @@ pub struct Call<T> {
     shared: Arc<Shared>,
     chroot: Chroot,
     state: State,
-    read: fn(Result<Response, Error>) -> Result<T, Error>,
+    read: Read<T>,
 }
 
 #[derive(Debug)]
 enum State {
-    Refused(Error),
-    UnderWay { work: Work, slot: SlotId },
+    /// Boxed, as it is rare and large.
+    Refused(Box<Error>),
+    UnderWay {
+        work: Work,
+        slot: SlotId,
+    },
     Over,
 }
 
 impl<T> Call<T> {
+    #[inline]
     pub(crate) fn submit(
         shared: &Arc<Shared>,
         chroot: &Chroot,
-        Typed { mut request, read }: Typed<T>,
+        mut typed: Typed<T>,
         options: CallOptions,
-        accepted: impl FnOnce(&mut Hub, RequestId),
+        accepted: Accepted,
     ) -> Self {
-        let (options, now) = options.at(shared);
-        Self::begin(shared, chroot, read, |hub| {
-            chroot.apply(&mut request)?;
-            let (request, slot) = hub.submit(request, options, now)?;
-            accepted(hub, request);
-            Ok((Work::Request(request), slot))
-        })
+        let submitted = shared.submit(chroot, &mut typed.request, options, accepted);
+        Self::new(shared, chroot, typed.read, submitted)
     }
 
     /// Begins what takes several requests, each with these options.
@@ -58,22 +58,23 @@ impl<T> Call<T> {
         options: CallOptions,
     ) -> Self {
         let (options, _) = options.at(shared);
-        Self::begin(shared, chroot, errand.read, |hub| {
-            let (errand, slot) = hub.run(errand, options)?;
-            Ok((Work::Errand(errand), slot))
-        })
+        let read = errand.read;
+        let begun = shared.change(|hub| hub.run(errand, options));
+        Self::new(shared, chroot, read, begun.map(|(errand, slot)| (Work::Errand(errand), slot)))
     }
 
-    pub(crate) fn begin(
+    /// A request that was submitted, or refused.
+    #[inline]
+    pub(crate) fn new(
         shared: &Arc<Shared>,
         chroot: &Chroot,
-        read: fn(Result<Response, Error>) -> Result<T, Error>,
-        submit: impl FnOnce(&mut Hub) -> Result<(Work, SlotId), Error>,
+        read: Read<T>,
+        submitted: Result<(Work, SlotId), Box<Error>>,
     ) -> Self {
-        let state = shared.change(|hub| match submit(hub) {
+        let state = match submitted {
             Ok((work, slot)) => State::UnderWay { work, slot },
             Err(error) => State::Refused(error),
-        });
+        };
         Self { shared: Arc::clone(shared), chroot: chroot.clone(), state, read }
     }
 
@@ -112,7 +113,7 @@ impl<T> Future for Call<T> {
             return Poll::Ready((self.read)(outcome));
         }
         match mem::replace(&mut self.state, State::Over) {
-            State::Refused(error) => Poll::Ready(Err(error)),
+            State::Refused(error) => Poll::Ready(Err(*error)),
             State::Over | State::UnderWay { .. } => panic!("a call is polled after it was ready"),
         }
     }
@@ -130,6 +131,28 @@ impl<T> Drop for Call<T> {
 impl<T> fmt::Debug for Call<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+/// What is done once a request is accepted, before anything can come of it.
+pub(crate) type Accepted = fn(&mut Hub, RequestId);
+
+impl Shared {
+    /// One function for requests of all kinds.
+    fn submit(
+        &self,
+        chroot: &Chroot,
+        request: &mut Request,
+        options: CallOptions,
+        accepted: Accepted,
+    ) -> Result<(Work, SlotId), Box<Error>> {
+        let (options, now) = options.at(self);
+        chroot.apply(request).map_err(Error::from)?;
+        let mut hub = self.lock();
+        let (request, slot) = hub.submit(request, options, now)?;
+        accepted(&mut hub, request);
+        self.leave(hub);
+        Ok((Work::Request(request), slot))
     }
 }
 

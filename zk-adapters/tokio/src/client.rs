@@ -11,7 +11,8 @@ use zk_session::{Chroot, Credentials, Retry, State, Stats};
 
 use crate::{
     AttemptFailure, Builder, Call, ConnectError, Created, SessionEnd, SessionEvents, StandingCall, WatchCall,
-    call::CallOptions, shared::Shared,
+    call::{Accepted, CallOptions},
+    shared::Shared,
 };
 
 /// A handle to a ZooKeeper session.
@@ -291,6 +292,7 @@ impl Client {
         self.call(requests::any(request))
     }
 
+    #[inline]
     pub(crate) fn call<T>(&self, typed: Typed<T>) -> Call<T> {
         Call::submit(self.shared(), &self.chroot, typed, self.options, |_, _| {})
     }
@@ -301,13 +303,16 @@ impl Client {
     }
 
     pub(crate) fn standing_call(&self, typed: Typed<ErrorResponse>) -> StandingCall {
-        let accepted = |hub: &mut Hub, request| hub.standing.hold(request);
+        let accepted: Accepted = |hub, request| hub.standing.hold(request);
         let call = Call::submit(self.shared(), &self.chroot, typed, self.options, accepted);
         StandingCall::new(call, self.shared())
     }
 
     fn watch_call<T>(&self, typed: Typed<T>, on_missing: bool) -> WatchCall<T> {
-        let accepted = |hub: &mut Hub, request| hub.watches.hold(request, on_missing);
+        let accepted: Accepted = match on_missing {
+            true => |hub, request| hub.watches.hold(request, true),
+            false => |hub, request| hub.watches.hold(request, false),
+        };
         let call = Call::submit(self.shared(), &self.chroot, typed, self.options, accepted);
         WatchCall::new(call, self.shared())
     }

@@ -81,8 +81,9 @@ impl Driver {
             }
             hub.session.handle_timeout(now);
             if due.is_some() {
-                hub.slots.give_back();
+                hub.give_back();
                 self.buffer.give_back();
+                self.wakeups.give_back();
             }
         }
         self.has_looked = false;

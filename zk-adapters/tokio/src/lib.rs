@@ -40,6 +40,8 @@ mod dial;
 mod driver;
 mod events;
 mod link;
+#[cfg(test)]
+mod model;
 mod operations;
 mod probe;
 mod recipes;

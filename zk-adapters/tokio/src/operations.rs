@@ -1,7 +1,7 @@
 //! Requests beyond reading and writing one znode.
 
 use bytes::Bytes;
-use zk_client::{Hub, NO_LATER, Work, requests};
+use zk_client::{NO_LATER, Work, requests};
 use zk_proto::{
     Acl, AddWatchMode, ClientInfo, GetAclResponse, GetDataResponse, Op, OpResult, Stat, Ustring, Vector,
     WatcherType,
@@ -46,11 +46,9 @@ impl Client {
     /// `auth` is `user:password`. A refusal ends the session, as in the Java client.
     pub fn add_auth(&self, scheme: &str, auth: impl Into<Bytes>) -> Call<()> {
         let info = AuthInfo { scheme: scheme.to_owned(), auth: auth.into() };
-        let submit = |hub: &mut Hub| {
-            let (request, slot) = hub.add_auth(info, NO_LATER)?;
-            Ok((Work::Request(request), slot))
-        };
-        Call::begin(self.shared(), self.root(), |outcome| outcome.map(drop), submit)
+        let added = self.shared().change(|hub| hub.add_auth(info, NO_LATER));
+        let added = added.map(|(request, slot)| (Work::Request(request), slot));
+        Call::new(self.shared(), self.root(), |outcome| outcome.map(drop), added)
     }
 
     /// The identities that the connection has (opcode `whoAmI`, since 3.7).

@@ -1,5 +1,10 @@
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
+#[cfg(not(test))]
+use std::sync::{Mutex, MutexGuard};
 
+// In this crate's own tests, a scheduler tries out in which order threads can run.
+#[cfg(test)]
+use shuttle::sync::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use zk_client::{Hub, Machine, Wakeups};
 use zk_session::{Epoch, Instant};
@@ -46,12 +51,18 @@ impl Shared {
     pub(crate) fn change<R>(&self, change: impl FnOnce(&mut Hub) -> R) -> R {
         let mut hub = self.lock();
         let result = change(&mut hub);
+        self.leave(hub);
+        result
+    }
+
+    /// Leaves the session, which was changed, to the driver.
+    #[inline]
+    pub(crate) fn leave(&self, mut hub: MutexGuard<'_, Hub>) {
         let driver = hub.driver.take();
         drop(hub);
         if let Some(driver) = driver {
             driver.wake();
         }
-        result
     }
 
     /// Wakes all who have something to take up; tells whether there are any.

@@ -4,7 +4,7 @@ use core::{
     pin::Pin,
     task::{Context, Poll, ready},
 };
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use zk_proto::ErrorResponse;
 use zk_session::{Chroot, RequestId};
@@ -17,10 +17,13 @@ pub struct StandingWatch {
     shared: Arc<Shared>,
     chroot: Chroot,
     request: RequestId,
+    /// What is taken over at once, to be told one by one.
+    taken: VecDeque<StandingEvent>,
 }
 
 impl StandingWatch {
-    /// Waits for the next thing that it tells. Up to 4,096 wait unread; then some are left out, and it says so.
+    /// Waits for the next thing that it tells. Up to 4,096 wait unread behind as many that
+    /// it has taken over; then some are left out, and it says so.
     ///
     /// Cancel safe: nothing is lost if the returned future is dropped.
     ///
@@ -37,16 +40,20 @@ impl StandingWatch {
     ///
     /// As [`next`](Self::next).
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<StandingEvent, WatchEnded>> {
-        let mut hub = self.shared.lock();
-        let Some(mut told) = hub.standing.take(self.request) else {
-            hub.standing.wait(self.request, context.waker());
-            return Poll::Pending;
-        };
-        drop(hub);
-        if let Ok(StandingEvent::Event(event)) = &mut told {
-            event.path = self.chroot.client_path(&event.path);
+        loop {
+            if let Some(mut told) = self.taken.pop_front() {
+                if let StandingEvent::Event(event) = &mut told {
+                    self.chroot.undo_path(&mut event.path);
+                }
+                return Poll::Ready(Ok(told));
+            }
+            let mut hub = self.shared.lock();
+            let Some(taken) = hub.standing.take(self.request, &mut self.taken) else {
+                hub.standing.wait(self.request, context.waker());
+                return Poll::Pending;
+            };
+            taken?;
         }
-        Poll::Ready(told)
     }
 
     /// The request that set the watch.
@@ -85,6 +92,7 @@ impl StandingCall {
             shared: Arc::clone(shared),
             chroot: chroot(),
             request,
+            taken: VecDeque::new(),
         });
         Self { call, watch }
     }

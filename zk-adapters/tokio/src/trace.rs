@@ -17,7 +17,7 @@ pub(crate) fn spawn(driver: Driver) {
 #[cfg(feature = "tracing")]
 #[expect(clippy::wildcard_enum_match_arm, reason = "all else is a warning")]
 pub(crate) fn tell(events: &mut Vec<SessionEvent>) {
-    for event in events.drain(..) {
+    for event in core::mem::take(events) {
         match event {
             SessionEvent::Connecting { .. } | SessionEvent::Ready => tracing::debug!(?event),
             SessionEvent::Connected { .. } | SessionEvent::Closed { .. } => tracing::info!(?event),
@@ -29,5 +29,5 @@ pub(crate) fn tell(events: &mut Vec<SessionEvent>) {
 
 #[cfg(not(feature = "tracing"))]
 pub(crate) fn tell(events: &mut Vec<SessionEvent>) {
-    events.clear();
+    *events = Vec::new();
 }

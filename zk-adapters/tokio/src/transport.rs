@@ -22,6 +22,8 @@ use crate::DialError;
 pub(crate) struct Security {
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<Tls>,
+    #[cfg(test)]
+    pub(crate) network: Option<crate::model::Network>,
 }
 
 impl Security {
@@ -58,6 +60,8 @@ pub(crate) enum Transport {
         /// It took something that hasn't left yet.
         has_rest: bool,
     },
+    #[cfg(test)]
+    Model(crate::model::Stream),
 }
 
 impl Transport {
@@ -71,6 +75,8 @@ impl Transport {
                 *has_rest = true;
                 written
             }
+            #[cfg(test)]
+            Self::Model(stream) => stream.poll_write(bytes, context),
         }
     }
 
@@ -89,6 +95,8 @@ impl Transport {
                     outcome
                 }
             },
+            #[cfg(test)]
+            Self::Model(_) => Ok(()),
         }
     }
 
@@ -108,6 +116,8 @@ impl Transport {
                     read => read,
                 })
             }
+            #[cfg(test)]
+            Self::Model(stream) => stream.poll_read(buffer, context),
         }
     }
 
@@ -117,6 +127,8 @@ impl Transport {
             Self::Plain(stream) => stream.poll_read_ready(context).is_pending(),
             #[cfg(feature = "tls")]
             Self::Secured { .. } => false,
+            #[cfg(test)]
+            Self::Model(_) => false,
         }
     }
 }

@@ -52,7 +52,7 @@ impl Watch {
         };
         drop(hub);
         if let Ok(event) = &mut outcome {
-            event.path = self.chroot.client_path(&event.path);
+            self.chroot.undo_path(&mut event.path);
         }
         self.outcome = Some(outcome.clone());
         Poll::Ready(outcome)

@@ -89,7 +89,7 @@ impl Shared {
         let begun = self.lock().run(errand, options);
         self.wake_loop();
         let held = begun.map(|(errand, slot)| Held { shared: Arc::clone(self), errand, slot: Some(slot) });
-        Box::new(move || read(held?.outcome()).map(path))
+        Box::new(move || read(held.map_err(|error| *error)?.outcome()).map(path))
     }
 
     fn outcome(&self, slot: SlotId) -> Result<Response, Error> {
@@ -129,10 +129,10 @@ impl Drop for Held {
 
 impl Client for MioClient {
     fn submit(&self, request: Request) -> Pending {
-        let submitted = self.0.lock().submit(request, RequestOptions::default(), self.0.now());
+        let submitted = self.0.lock().submit(&request, RequestOptions::default(), self.0.now());
         self.0.wake_loop();
         let shared = Arc::clone(&self.0);
-        Box::new(move || submitted.and_then(|(_, slot)| shared.outcome(slot)))
+        Box::new(move || submitted.map_err(|error| *error).and_then(|(_, slot)| shared.outcome(slot)))
     }
 
     fn run(&self, recipe: Recipe, path: &str, deadline: Option<Duration>) -> PendingRecipe {
@@ -164,7 +164,8 @@ impl Client for MioClient {
         let get = Request::GetData(GetDataRequest { path: path.into(), watch: true });
         let (request, slot) = {
             let mut hub = self.0.lock();
-            let (request, slot) = hub.submit(get, RequestOptions::default(), self.0.now())?;
+            let (request, slot) =
+                hub.submit(&get, RequestOptions::default(), self.0.now()).map_err(|error| *error)?;
             hub.watches.hold(request, false);
             (request, slot)
         };

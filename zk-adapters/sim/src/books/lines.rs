@@ -1,23 +1,26 @@
 //! What goes over each connection, both ways.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use zk_session::{
-    AuthInfo, Config, ConnectionId, Credentials, DisconnectReason, RequestId, Session, State,
+    AuthInfo, Config, ConnectionId, Credentials, DisconnectReason, Instant, RequestId, Session, State,
     zk_proto::{
-        AuthPacket, Bytes, ConnectRequest, Frame, FrameDecoder, Jute as _, OpCode, Reader, ReplyHeader,
-        SessionId, Ustring, Zxid,
+        AuthPacket, Bytes, ConnectRequest, ConnectResponse, ErrorCode, FrameDecoder, Jute as _, OpCode,
+        Reader, ReplyHeader, SessionId, Ustring, Zxid,
     },
 };
 
-use super::watches::Kind;
+use super::{attempts::asked_for, handshake::verdict, hearing::Heard, watches::Kind};
 
 /// All connections, and attempts at one.
 #[derive(Clone, Debug)]
 pub(super) struct Lines {
     by_id: BTreeMap<ConnectionId, Line>,
     max_frame_len: usize,
+    takes_read_only: bool,
     highest_zxid: Zxid,
+    /// How many connections were accepted.
+    accepted: u64,
     auths: Vec<Auth>,
 }
 
@@ -50,15 +53,29 @@ pub(super) struct Line {
     pub(super) auths: Vec<AuthPacket>,
     /// What was set again: path, kind, and the zxid from which on.
     pub(super) rearmed: Vec<(Ustring, Kind, Zxid)>,
+    /// The xids of the frames that did, and how much was set by then.
+    rearming: Vec<(i32, usize)>,
     sent: Vec<SentRequest>,
     begun: Begun,
     /// Where the last outcome in order stands in `sent`.
     pub(super) last_outcome: Option<usize>,
     last_xid: i32,
-    xids: BTreeSet<i32>,
-    reader: FrameDecoder,
-    has_read_response: bool,
-    headers: BTreeMap<i32, ReplyHeader>,
+    /// Which accepted connection it is, from 1.
+    pub(super) ordinal: u64,
+    /// The session that was asked for, and when.
+    pub(super) asked: SessionId,
+    pub(super) asked_at: Instant,
+    pub(super) response: Option<ConnectResponse>,
+    /// What was handed out whole and not answered, and when.
+    pub(super) waiting: VecDeque<(i32, Instant)>,
+    pub(super) pings: VecDeque<Instant>,
+    pub(super) auths_waiting: VecDeque<Instant>,
+    pub(super) has_refused_auth: bool,
+    close_xid: Option<i32>,
+    pub(super) reader: FrameDecoder,
+    /// What the server has said that must end the connection.
+    pub(super) misfit: Option<&'static str>,
+    pub(super) headers: BTreeMap<i32, ReplyHeader>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -85,8 +102,15 @@ pub(super) struct SentFrame {
 }
 
 impl Lines {
-    pub(super) fn new(max_frame_len: usize) -> Self {
-        Self { by_id: BTreeMap::new(), max_frame_len, highest_zxid: Zxid(0), auths: Vec::new() }
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            by_id: BTreeMap::new(),
+            max_frame_len: config.max_frame_len,
+            takes_read_only: config.read_only,
+            highest_zxid: Zxid(0),
+            accepted: 0,
+            auths: Vec::new(),
+        }
     }
 
     pub(super) fn is_live(&self, id: ConnectionId) -> bool {
@@ -95,6 +119,11 @@ impl Lines {
 
     pub(super) fn live(&self) -> Option<&Line> {
         self.by_id.values().next_back().filter(|line| line.is_live)
+    }
+
+    /// The last connection, whatever became of it.
+    pub(super) fn last(&self) -> Option<&Line> {
+        self.by_id.values().next_back()
     }
 
     /// The last connection.
@@ -126,19 +155,19 @@ impl Lines {
         self.by_id.insert(id, Line::new(id, self.max_frame_len));
     }
 
-    pub(super) fn disconnect(&mut self, id: ConnectionId, reason: DisconnectReason) {
+    /// The session has dropped a connection. Tells whether it was there, and accepted.
+    pub(super) fn disconnect(&mut self, id: ConnectionId, reason: DisconnectReason) -> Option<bool> {
         let line = self.get_mut(id);
         // The driver may have reported its end before it polled this.
         assert!(line.reason.is_none(), "INV-61: {id:?} is dropped twice");
-        line.is_live = false;
         line.reason = Some(reason);
+        self.ended(id)
     }
 
-    /// The driver has reported the end of a connection.
-    pub(super) fn ended(&mut self, id: ConnectionId) {
-        if let Some(line) = self.by_id.get_mut(&id) {
-            line.is_live = false;
-        }
+    /// The driver has reported the end of a connection. Tells whether it was there, and accepted.
+    pub(super) fn ended(&mut self, id: ConnectionId) -> Option<bool> {
+        let line = self.by_id.get_mut(&id)?;
+        core::mem::take(&mut line.is_live).then_some(line.is_accepted)
     }
 
     fn auth(&mut self, info: &AuthInfo) -> &mut Auth {
@@ -174,6 +203,8 @@ impl Lines {
         let told = self.auths.iter().filter(|auth| !auth.is_cancelled);
         let expected = told.map(|auth| auth.info.clone()).collect();
         let line = self.by_id.values_mut().next_back().expect("INV-27: Connected without a connection");
+        self.accepted += 1;
+        line.ordinal = self.accepted;
         line.is_accepted = true;
         line.expected_auths = expected;
     }
@@ -191,24 +222,11 @@ impl Lines {
         }
     }
 
-    /// Reads what the server says.
-    pub(super) fn received(&mut self, id: ConnectionId, bytes: &[u8], state: State) {
+    /// Reads what the server says; tells what that answers.
+    pub(super) fn received(&mut self, id: ConnectionId, bytes: &[u8], state: State) -> Option<Vec<Heard>> {
         let is_heard = matches!(state, State::Associating | State::Connected | State::ConnectedReadOnly);
-        let Some(line) = self.by_id.get_mut(&id).filter(|line| line.is_live && is_heard) else { return };
-        line.reader.push(bytes);
-        while let Ok(Some(frame)) = line.reader.next() {
-            let (Frame::Whole(payload) | Frame::Oversize { header: payload, .. }) = frame;
-            if !line.has_read_response {
-                line.has_read_response = true;
-                continue;
-            }
-            let Ok(header) = ReplyHeader::decode(&mut Reader::new(&payload)) else { return };
-            if header.xid > 0 {
-                self.highest_zxid = self.highest_zxid.max(header.zxid);
-                line.headers.entry(header.xid).or_insert(header);
-                line.xids.remove(&header.xid);
-            }
-        }
+        let line = self.by_id.get_mut(&id).filter(|line| line.is_live && is_heard && !bytes.is_empty())?;
+        Some(line.hear(bytes, self.takes_read_only, &mut self.highest_zxid))
     }
 }
 
@@ -230,13 +248,22 @@ impl Line {
             expected_auths: Vec::new(),
             auths: Vec::new(),
             rearmed: Vec::new(),
+            rearming: Vec::new(),
             sent: Vec::new(),
             begun: Begun::Nothing,
             last_outcome: None,
             last_xid: 0,
-            xids: BTreeSet::new(),
+            ordinal: 0,
+            asked: SessionId(0),
+            asked_at: Instant::ZERO,
+            response: None,
+            waiting: VecDeque::new(),
+            pings: VecDeque::new(),
+            auths_waiting: VecDeque::new(),
+            has_refused_auth: false,
+            close_xid: None,
             reader: FrameDecoder::new(max_frame_len.max(64)),
-            has_read_response: false,
+            misfit: None,
             headers: BTreeMap::new(),
         }
     }
@@ -288,29 +315,74 @@ impl Line {
     }
 
     /// INV-20.
-    pub(super) fn connect_request(&self, payload: &Bytes, session: &Session, config: &Config) {
+    pub(super) fn connect_request(
+        &mut self,
+        payload: &Bytes,
+        session: &Session,
+        config: &Config,
+        now: Instant,
+    ) -> ConnectRequest {
         let request = ConnectRequest::decode(&mut Reader::new(payload)).expect("INV-18: a ConnectRequest");
         assert_eq!(payload.len(), request.encoded_len(), "INV-20: nothing behind it");
         assert_eq!(request.protocol_version, 0, "INV-20");
-        let asked = i32::try_from(config.session_timeout.as_millis()).unwrap_or(i32::MAX).max(1);
-        assert_eq!(request.time_out, asked, "INV-20");
+        assert_eq!(request.time_out, asked_for(config), "INV-20");
         assert_eq!(request.read_only, Some(config.read_only), "INV-20");
         if self.is_live && !session.state().is_terminal() {
             let nobody = (SessionId(0), Bytes::from_static(&[0; 16]));
             let known = session.credentials().map(|known| (known.session_id, known.password));
-            let asked = (request.session_id, request.passwd.expect("INV-20: a password"));
+            let asked = (request.session_id, request.passwd.clone().expect("INV-20: a password"));
             assert_eq!(asked, known.unwrap_or(nobody), "INV-20");
             assert_eq!(request.last_zxid_seen, session.last_zxid(), "INV-20, INV-48");
         }
+        (self.asked, self.asked_at) = (request.session_id, now);
+        request
     }
 
-    pub(super) fn ping(&self, xid: i32) {
-        assert_eq!(xid, ReplyHeader::PING_XID);
+    /// What was asked for, and what the server has said to it.
+    pub(super) fn answer(&self) -> Option<(SessionId, &ConnectResponse)> {
+        Some((self.asked, self.response.as_ref()?))
     }
 
-    pub(super) fn auth(&mut self, xid: i32, packet: AuthPacket) {
-        assert_eq!(xid, ReplyHeader::AUTH_XID);
+    /// Whether the server has said that the session is over.
+    pub(super) fn has_ended_session(&self) -> bool {
+        let closed = self.close_xid.and_then(|xid| self.headers.get(&xid)).map(|header| header.err);
+        let is_closed = matches!(closed, Some(ErrorCode::OK | ErrorCode::SESSION_EXPIRED));
+        is_closed || self.answer().is_some_and(|(asked, response)| verdict(asked, response).is_some())
+    }
+
+    pub(super) fn ping(&mut self, xid: i32, now: Instant) {
+        assert_eq!(xid, ReplyHeader::PING_XID, "INV-14");
+        self.pings.push_back(now);
+    }
+
+    pub(super) fn auth(&mut self, xid: i32, packet: AuthPacket, now: Instant) {
+        assert_eq!(xid, ReplyHeader::AUTH_XID, "INV-14");
         self.auths.push(packet);
+        self.auths_waiting.push_back(now);
+    }
+
+    /// A SetWatches frame.
+    pub(super) fn sets_again(&mut self, xid: i32, set: Vec<(Ustring, Kind, Zxid)>) {
+        self.rearmed.extend(set);
+        self.rearming.push((xid, self.rearmed.len()));
+    }
+
+    /// What the server has armed again.
+    pub(super) fn armed_again(&self) -> BTreeSet<(Ustring, Kind)> {
+        let mut begin = 0;
+        let mut armed = BTreeSet::new();
+        for (xid, end) in &self.rearming {
+            if self.headers.get(xid).is_some_and(|header| header.err == ErrorCode::OK) {
+                armed.extend(self.rearmed[begin..*end].iter().map(|(path, kind, _)| (path.clone(), *kind)));
+            }
+            begin = *end;
+        }
+        armed
+    }
+
+    pub(super) fn close(&mut self, xid: i32) {
+        self.has_closed = true;
+        self.close_xid = Some(xid);
     }
 
     /// Whether each auth was sent, in order.
@@ -323,11 +395,11 @@ impl Line {
     }
 
     /// INV-14.
-    pub(super) fn takes_xid(&mut self, xid: i32) {
+    pub(super) fn takes_xid(&mut self, xid: i32, now: Instant) {
         assert!((1..i32::MAX).contains(&xid), "INV-14: xid {xid}");
         assert!(xid > self.last_xid, "INV-14: xid {xid} after {}", self.last_xid);
         self.last_xid = xid;
-        assert!(self.xids.insert(xid), "INV-14: xid {xid} is in flight");
+        self.waiting.push_back((xid, now));
     }
 
     /// A session is there, goes on, and nothing is outstanding.

@@ -8,20 +8,27 @@
     reason = "a check looks for one thing among many, and panics when it finds it"
 )]
 
+mod attempts;
+mod handshake;
+mod hearing;
 mod lines;
+mod liveness;
 mod outcomes;
 mod states;
 mod watches;
 
 use zk_session::{
-    Action, Config, Event, Instant, RequestId, Session, SubmitError,
+    Action, Config, ConnectionId, Event, ExpiredBy, Expiry, Instant, OnLoss, RequestId, Session, SubmitError,
     zk_proto::{Jute as _, OpCode, Reader, Request, RequestHeader},
 };
 
 use crate::input::Input;
+use attempts::Attempts;
+use handshake::Identity;
 use lines::{Line, Lines, SentFrame};
+use liveness::Liveness;
 use outcomes::Outcomes;
-use states::{KeepAlive, States};
+use states::States;
 use watches::WatchBook;
 
 pub(crate) use watches::LiveWatch;
@@ -32,6 +39,8 @@ pub struct Books {
     config: Config,
     now: Instant,
     is_drained: bool,
+    /// All actions had been polled before the last call: what comes now is from that call.
+    is_exact: bool,
     /// The session before an input that must do nothing.
     must_stay: Option<String>,
     must_be_silent: bool,
@@ -41,21 +50,26 @@ pub struct Books {
     outcomes: Outcomes,
     states: States,
     watches: WatchBook,
-    keep_alive: KeepAlive,
+    identity: Identity,
+    attempts: Attempts,
+    liveness: Liveness,
 }
 
 impl Books {
     /// The books of a session that is made from this configuration at this time.
     pub fn new(config: Config, now: Instant) -> Self {
         Self {
-            lines: Lines::new(config.max_frame_len),
+            lines: Lines::new(&config),
             outcomes: Outcomes::default(),
             states: States::default(),
-            keep_alive: KeepAlive::default(),
+            identity: Identity::new(&config),
+            attempts: Attempts::default(),
+            liveness: Liveness::default(),
             watches: WatchBook::new(config.connect_string.chroot.clone()),
             config,
             now,
             is_drained: false,
+            is_exact: true,
             must_stay: None,
             must_be_silent: false,
             ticked_at: None,
@@ -65,6 +79,11 @@ impl Books {
     /// The watches that the session holds.
     pub(crate) fn live_watches(&self) -> impl Iterator<Item = LiveWatch> {
         self.watches.live()
+    }
+
+    /// The xid of the oldest request that the current connection's server has heard and not answered.
+    pub(crate) fn oldest_xid(&self) -> Option<i32> {
+        self.lines.live()?.waiting.front().map(|(xid, _)| *xid)
     }
 
     /// Before a call.
@@ -77,17 +96,28 @@ impl Books {
             && session.poll_timeout().is_none_or(|due| due > now.max(self.now));
         // INV-62, INV-51, INV-31
         let does_nothing = (is_stale && now <= self.now) || is_early || session.state().is_terminal();
-        let is_late = session.poll_timeout().is_some_and(|due| due < now);
+        let late = session.poll_timeout().map(|due| now.max(self.now) - due).filter(|late| !late.is_zero());
         let can_send = self.lines.live().is_some_and(Line::can_send);
-        self.keep_alive.check(now, is_late || !can_send, session.negotiated_timeout());
+        let timeout = session.negotiated_timeout();
+        self.liveness.check_sending(now, late.is_some() || !can_send, timeout);
         self.must_be_silent = does_nothing && self.is_drained;
         self.must_stay = does_nothing.then(|| format!("{session:?}"));
         self.ticked_at = None;
+        self.liveness.not_ticked();
         if let (Input::Timeout, false) = (input, is_early) {
             self.ticked_at = Some(now.max(self.now));
+            self.liveness.ticked(late.unwrap_or_default(), timeout, self.is_drained);
         }
         if let Input::Received(connection, bytes) = input {
-            self.lines.received(*connection, bytes, session.state());
+            self.received(*connection, bytes, session, now.max(self.now));
+        }
+    }
+
+    fn received(&mut self, connection: ConnectionId, bytes: &[u8], session: &Session, now: Instant) {
+        let Some(heard) = self.lines.received(connection, bytes, session.state()) else { return };
+        self.liveness.received(Some(now));
+        for heard in heard {
+            self.liveness.answered(heard.sent_at, heard.timeout, heard.is_new, now);
         }
     }
 
@@ -100,17 +130,21 @@ impl Books {
         now: Instant,
     ) {
         self.now = self.now.max(now);
-        self.is_drained = false;
+        self.is_exact = core::mem::take(&mut self.is_drained);
         if let Some(before) = self.must_stay.take() {
             assert_eq!(before, format!("{session:?}"), "INV-31, INV-51, INV-62: {input:?} does nothing");
         }
         if let Ok(Some(id)) = accepted {
             assert!(!self.states.is_over(), "INV-31: {id:?} was accepted after the end");
-            self.outcomes.accepted(*id, input);
+            let due_on = session.stats().connections + u64::from(!session.state().is_connected());
+            self.outcomes.accepted(*id, input, due_on);
         }
         match input {
             Input::Sent(connection, count) => self.lines.sent(*connection, *count),
-            Input::Disconnected(connection) => self.lines.ended(*connection),
+            Input::Disconnected(connection) => {
+                let ended = self.lines.ended(*connection);
+                self.ended(ended, true);
+            }
             Input::RemoveWatch(watch) => self.watches.given_up(*watch),
             Input::AddAuth(info) => {
                 if let Ok(Some(id)) = accepted {
@@ -123,10 +157,17 @@ impl Books {
             | Input::Probed(..)
             | Input::Timeout
             | Input::Submit(..)
-            | Input::Cancel(_)
-            | Input::UpdateServers(_) => {}
+            | Input::Cancel(_) => {}
+            Input::UpdateServers(_) => self.attempts.apart(),
         }
         self.check_numbers(session);
+    }
+
+    /// A connection has ended, if it was there and its acceptance is told; exactly now, or earlier.
+    fn ended(&mut self, is_accepted: Option<bool>, is_exact: bool) {
+        if let Some(is_accepted) = is_accepted {
+            self.attempts.ended(is_accepted, is_exact.then_some(self.now));
+        }
     }
 
     fn check_numbers(&mut self, session: &Session) {
@@ -150,16 +191,25 @@ impl Books {
         assert!(!self.must_be_silent, "INV-31, INV-51, INV-62: {action:?} came out of nothing");
         assert!(!self.states.is_over(), "INV-31, INV-32: {action:?} came after the end");
         match action {
-            Action::Connect { connection, .. } => self.lines.connect(*connection, &self.config),
+            Action::Connect { connection, server } => {
+                self.lines.connect(*connection, &self.config);
+                self.attempts.connect(server, session, &self.config, self.now);
+                self.liveness.received(None);
+            }
             Action::Send { connection, bytes } => {
-                self.keep_alive.sent(self.now);
+                self.liveness.sent(self.now);
                 assert!(bytes.len() <= self.config.max_send_len.max(64), "a chunk of {} bytes", bytes.len());
                 for frame in self.lines.send(*connection, bytes) {
                     self.frame(&frame, session);
                 }
                 self.begun(session);
             }
-            Action::Disconnect { connection, reason } => self.lines.disconnect(*connection, reason.clone()),
+            Action::Disconnect { connection, reason } => {
+                let ended = self.lines.disconnect(*connection, reason.clone());
+                self.ended(ended, self.is_exact);
+                self.attempts.dropped(reason);
+                self.liveness.dropped(reason, self.now, session.negotiated_timeout());
+            }
             Action::Probe { .. } => {}
             Action::Emit(event) => self.event(event, session),
         }
@@ -167,7 +217,19 @@ impl Books {
 
     fn event(&mut self, event: &Event, session: &Session) {
         self.states.event(event);
-        self.watches.event(event);
+        let known = self.lines.highest_zxid(self.config.resume.as_ref());
+        if matches!(event, Event::Disconnected { .. }) {
+            let armed = self.lines.last().map(Line::armed_again).unwrap_or_default();
+            self.watches.lost_again(&armed, known);
+        }
+        self.watches.event(event, known);
+        self.identity.event(event, self.lines.last());
+        self.attempts.event(event);
+        if matches!(event, Event::Connected { .. }) {
+            self.liveness.sent(self.now);
+        }
+        self.liveness.event(event, self.is_exact, self.config.on_loss == OnLoss::NewSession);
+        self.ending(event);
         if let Event::Reply(reply) = event {
             assert!(reply.zxid <= session.last_zxid(), "INV-48: {reply:?} is ahead of last_zxid");
             let request = self.outcomes.reply(reply, &mut self.lines, self.now);
@@ -194,11 +256,31 @@ impl Books {
         }
     }
 
+    /// How a session may end.
+    fn ending(&self, event: &Event) {
+        match event {
+            Event::Expired { by: ExpiredBy::Client, .. } => {
+                assert_eq!(self.config.expiry, Expiry::Client, "INV-30: nobody asked for that");
+            }
+            Event::AuthFailed { .. } => {
+                let line = self.lines.last();
+                let is_so = line.is_none_or(|line| line.has_refused_auth) || self.config.sasl.is_some();
+                assert!(is_so, "INV-77: no server has refused an identity");
+            }
+            Event::Closed { confirmed: true } => {
+                let is_so = self.lines.last().is_some_and(Line::has_ended_session);
+                assert!(is_so, "INV-75: no server has confirmed the end");
+            }
+            _ => {}
+        }
+    }
+
     /// One whole frame was handed out.
     fn frame(&mut self, frame: &SentFrame, session: &Session) {
         let line = self.lines.current().expect("a Send has a connection");
         if frame.is_first {
-            return line.connect_request(&frame.payload, session, &self.config);
+            let request = line.connect_request(&frame.payload, session, &self.config, self.now);
+            return self.identity.asked(&request);
         }
         let mut reader = Reader::new(&frame.payload);
         let header = RequestHeader::decode(&mut reader).expect("INV-70: a header");
@@ -206,22 +288,22 @@ impl Books {
         assert!(line.is_accepted, "INV-18: {:?} before the ConnectResponse", header.op);
         assert!(!line.has_closed, "INV-54, INV-74: {:?} after closeSession", header.op);
         match request {
-            Request::Ping => line.ping(header.xid),
-            Request::Auth(packet) => line.auth(header.xid, packet),
+            Request::Ping => line.ping(header.xid, self.now),
+            Request::Auth(packet) => line.auth(header.xid, packet, self.now),
             Request::SetWatches(_) | Request::SetWatches2(_) => {
-                line.takes_xid(header.xid);
+                line.takes_xid(header.xid, self.now);
                 let len = frame.payload.len() + 4;
                 let most = self.config.max_set_watches_len;
                 let set = self.watches.set_again(&request, len, most);
-                line.rearmed.extend(set);
+                line.sets_again(header.xid, set);
             }
             Request::Sasl(_) => {
                 assert!(line.auths.is_empty() && !line.requests_begun, "INV-19: SASL comes first");
-                line.takes_xid(header.xid);
+                line.takes_xid(header.xid, self.now);
             }
             Request::CloseSession => {
-                line.takes_xid(header.xid);
-                line.has_closed = true;
+                line.takes_xid(header.xid, self.now);
+                line.close(header.xid);
             }
             other => self.request(header, &other, frame.start),
         }
@@ -229,7 +311,7 @@ impl Books {
 
     fn request(&mut self, header: RequestHeader, request: &Request, start: u64) {
         let line = self.lines.current().expect("a Send has a connection");
-        line.takes_xid(header.xid);
+        line.takes_xid(header.xid, self.now);
         let begun = line.begun_at(start).and_then(|id| self.outcomes.get(id));
         let next = begun.or_else(|| self.outcomes.next_after(line.last_sent()));
         let id = next.filter(|(_, asked)| self.watches.same_on_the_wire(asked, request)).map(|(id, _)| id);
@@ -243,7 +325,8 @@ impl Books {
             self.watches.rearmed(&line.rearmed);
         }
         line.sent_request(id, header.xid, start);
-        self.outcomes.handed_out(id, line.id, &self.lines);
+        let line = (line.id, line.ordinal);
+        self.outcomes.handed_out(id, line, &self.lines);
     }
 
     /// A frame was handed out in part: whose it is.
@@ -273,6 +356,11 @@ impl Books {
             assert!(due > ticked_at, "INV-50: {:?}", session.next_timer());
         }
         self.outcomes.check_deadlines(self.now, due);
+        self.identity.check(session);
+        self.attempts.check(due);
+        self.liveness.check(session, self.now);
+        let misfit = self.lines.live().and_then(|line| line.misfit);
+        assert_eq!(misfit, None, "it must end the connection");
         self.states.check(session, self.lines.live());
         let line: Option<&Line> = self.lines.live();
         assert_eq!(session.is_ready(), line.is_some() && self.states.is_ready(), "INV-27");

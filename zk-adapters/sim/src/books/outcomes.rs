@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use zk_session::{
     ConnectionId, Delivery, DisconnectReason, Failure, Instant, Reply, RequestError, RequestId,
     RequestOptions, Retry,
-    zk_proto::{ErrorCode, OpCode, Request},
+    zk_proto::{ErrorCode, OpCode, Request, Response},
 };
 
 use super::Lines;
@@ -28,10 +28,12 @@ struct Entry {
     /// The connection that it was handed out on, while that counts.
     line: Option<ConnectionId>,
     was_handed_out: bool,
+    /// The accepted connection that it belongs to, from 1: the current one, or the next.
+    due_on: u64,
 }
 
 impl Outcomes {
-    pub(super) fn accepted(&mut self, id: RequestId, input: &Input) {
+    pub(super) fn accepted(&mut self, id: RequestId, input: &Input, due_on: u64) {
         assert!(
             self.entries.keys().next_back().is_none_or(|last| *last < id),
             "INV-01: {id:?} is used twice"
@@ -40,7 +42,7 @@ impl Outcomes {
             Input::Submit(request, options) => (Some((**request).clone()), *options),
             _ => (None, RequestOptions::default()),
         };
-        self.entries.insert(id, Entry { request, options, line: None, was_handed_out: false });
+        self.entries.insert(id, Entry { request, options, line: None, was_handed_out: false, due_on });
         self.open.insert(id);
     }
 
@@ -74,7 +76,8 @@ impl Outcomes {
     }
 
     /// INV-07: sent again only as its policy says.
-    pub(super) fn handed_out(&mut self, id: RequestId, line: ConnectionId, lines: &Lines) {
+    pub(super) fn handed_out(&mut self, id: RequestId, line: (ConnectionId, u64), lines: &Lines) {
+        let (line, ordinal) = line;
         let entry = self.entries.get_mut(&id).expect("it was accepted");
         let earlier = lines.iter().filter(|earlier| earlier.id < line);
         let reached = earlier.filter_map(|earlier| earlier.can_have_reached(id)).any(|reached| reached);
@@ -85,6 +88,11 @@ impl Outcomes {
         assert!(
             !entry.was_handed_out || entry.options.retry == Retry::WhenSafe || fell_back,
             "INV-07: {id:?} is sent again"
+        );
+        let may_return = entry.options.retry == Retry::WhenSafe || (entry.was_handed_out && fell_back);
+        assert!(
+            may_return || entry.due_on == ordinal,
+            "INV-13: {id:?} has outlived the loss of its connection"
         );
         entry.line = Some(line);
         entry.was_handed_out = true;
@@ -108,10 +116,18 @@ impl Outcomes {
         let Some(request) = entry.request.clone() else {
             let delivery = reply.result.as_ref().err().and_then(RequestError::delivery);
             lines.auth_ended(id, delivery == Some(Delivery::NotSent));
+            let is_loss = matches!(
+                &reply.result,
+                Err(RequestError::Failed { failure: Failure::ConnectionLoss | Failure::Deadline, .. })
+            );
+            assert!(!is_loss, "INV-77: {id:?} ends with its connection: {reply:?}");
             return None;
         };
         match &reply.result {
-            Ok(_) => check_answer(id, entry, lines, |header, _| header == ErrorCode::OK),
+            Ok(response) => {
+                check_answer(id, entry, lines, |header, _| header == ErrorCode::OK);
+                check_results(&request, response);
+            }
             Err(RequestError::Refused { code, results }) => {
                 check_answer(id, entry, lines, |err, op| {
                     err == *code || (err == ErrorCode::OK && op == OpCode::MULTI)
@@ -169,6 +185,17 @@ fn check_answer(id: RequestId, entry: &Entry, lines: &mut Lines, fits: impl Fn(E
 }
 
 /// INV-10.
+fn check_results(request: &Request, response: &Response) {
+    let (Request::Multi(asked) | Request::MultiRead(asked)) = request else { return };
+    let (Response::Multi(told) | Response::MultiRead(told)) = response else {
+        panic!("INV-10: {response:?} answers a multi");
+    };
+    assert_eq!(told.results.len(), asked.ops.len(), "INV-10");
+    let is_applied = matches!(request, Request::Multi(_));
+    assert!(!is_applied || told.first_error().is_none(), "INV-10: {told:?} is told as success");
+}
+
+/// INV-10.
 fn check_multi(request: &Request, results: usize) {
     if let Request::Multi(multi) = request {
         assert!(results == 0 || results == multi.ops.len(), "INV-10: {results} results");
@@ -221,7 +248,7 @@ fn is_in_order(reply: &Reply) -> bool {
     }
 }
 
-const EARLY: [ErrorCode; 5] = [
+pub(super) const EARLY: [ErrorCode; 5] = [
     ErrorCode::NOT_READ_ONLY,
     ErrorCode::NO_AUTH,
     ErrorCode::INVALID_ACL,

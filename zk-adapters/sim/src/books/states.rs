@@ -1,8 +1,6 @@
 //! The states that are told.
 
-use core::time::Duration;
-
-use zk_session::{Event, Instant, Session, State, zk_proto::Zxid};
+use zk_session::{Event, Session, State, zk_proto::Zxid};
 
 use super::Line;
 
@@ -56,32 +54,5 @@ impl States {
         if is_connected || state == State::Associating {
             assert!(live.is_some(), "INV-27: {state:?} without a connection");
         }
-    }
-}
-
-/// When the servers last heard of the session.
-#[derive(Clone, Debug, Default)]
-pub(super) struct KeepAlive {
-    sent_at: Instant,
-    /// The driver came late, or the transport took nothing: what follows isn't the session's fault.
-    is_excused: bool,
-}
-
-impl KeepAlive {
-    pub(super) fn sent(&mut self, now: Instant) {
-        self.sent_at = now;
-        self.is_excused = false;
-    }
-
-    /// INV-53.
-    pub(super) fn check(&mut self, now: Instant, is_excused: bool, timeout: Duration) {
-        self.is_excused |= is_excused;
-        // Timers count in whole milliseconds, and at least one.
-        let most = (timeout / 2).max(Duration::from_millis(1));
-        assert!(
-            self.is_excused || now - self.sent_at <= most,
-            "INV-53: {:?} without a frame",
-            now - self.sent_at
-        );
     }
 }

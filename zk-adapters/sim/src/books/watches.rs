@@ -70,8 +70,23 @@ struct Live {
     kind: Kind,
     /// The zxid of the answer that left it: what the application knew then.
     since: Zxid,
-    /// Its connection was lost, and it isn't known to be armed again.
-    is_lost: bool,
+    /// As the application names the znode.
+    asked: Ustring,
+    /// Its connection was lost, and it isn't known to be armed again: what the application can have known then.
+    lost_at: Option<Zxid>,
+}
+
+impl Live {
+    fn is_persistent(&self) -> bool {
+        matches!(self.kind, Kind::Persistent | Kind::Recursive)
+    }
+
+    /// Whether it hears of what happens at this path, as the application names it.
+    fn is_at(&self, path: &Ustring) -> bool {
+        let below = path.as_bytes().strip_prefix(self.asked.as_bytes());
+        let is_below = self.asked.as_bytes() == b"/" || below.is_some_and(|below| below.starts_with(b"/"));
+        *path == self.asked || (self.kind == Kind::Recursive && is_below)
+    }
 }
 
 impl WatchBook {
@@ -116,18 +131,24 @@ impl WatchBook {
         let Some(kind) = kind_left(request, err).filter(|_| !self.given_up.contains(&reply.request)) else {
             return;
         };
-        let path = self.server_path(request.path().expect("a watch has a path"));
-        self.live.insert(reply.request, Live { path, kind, since: reply.zxid, is_lost: false });
+        let asked = request.path().expect("a watch has a path").clone();
+        let path = self.server_path(&asked);
+        self.live.insert(reply.request, Live { path, kind, since: reply.zxid, asked, lost_at: None });
     }
 
-    pub(super) fn event(&mut self, event: &Event) {
+    /// An event, `known` being the highest zxid that was read before it.
+    pub(super) fn event(&mut self, event: &Event, known: Zxid) {
         match event {
             Event::Watch(event) => {
                 let live = self.live.get(&event.request);
                 let live = live.unwrap_or_else(|| panic!("INV-33, INV-36: no such watch: {event:?}"));
                 assert!(hears(live.kind, event.event_type), "INV-34: {live:?}, {event:?}");
-                let is_persistent = matches!(live.kind, Kind::Persistent | Kind::Recursive);
-                assert!(!(is_persistent && live.is_lost), "INV-41: an event before the gap is told");
+                assert!(live.is_at(&event.path), "INV-44: {live:?}, {event:?}");
+                let is_persistent = live.is_persistent();
+                assert!(
+                    !(is_persistent && live.lost_at.is_some()),
+                    "INV-41: an event before the gap is told"
+                );
                 let is_known = (1..=4).contains(&event.event_type.0);
                 assert_eq!(event.last, !is_persistent && is_known, "INV-36, INV-46: {event:?}");
                 if event.last {
@@ -139,13 +160,25 @@ impl WatchBook {
             }
             Event::WatchesRestored { from, to } => {
                 assert!(from <= to, "INV-41: {event:?}");
-                self.live.values_mut().for_each(|live| live.is_lost = false);
+                let persistent = self.live.values_mut().filter(|live| live.is_persistent());
+                for lost_at in persistent.filter_map(|live| live.lost_at.take()) {
+                    assert!(*from <= lost_at, "INV-41: {event:?}, lost at {lost_at:?}");
+                }
             }
             Event::Connected { .. } => {
                 self.at_connect = self.live.values().map(|live| (live.path.clone(), live.kind)).collect();
             }
-            Event::Ready => self.at_connect.clear(),
-            Event::Disconnected { .. } => self.live.values_mut().for_each(|live| live.is_lost = true),
+            Event::Ready => {
+                self.at_connect.clear();
+                for live in self.live.values_mut() {
+                    let is_untold = live.is_persistent() && live.lost_at.is_some();
+                    assert!(!is_untold, "INV-41: {live:?} isn't told of a gap");
+                    live.lost_at = None;
+                }
+            }
+            Event::Disconnected { .. } => {
+                self.live.values_mut().for_each(|live| live.lost_at = live.lost_at.or(Some(known)));
+            }
             _ => {}
         }
     }
@@ -174,9 +207,23 @@ impl WatchBook {
     pub(super) fn rearmed(&self, set: &[(Ustring, Kind, Zxid)]) {
         let distinct: BTreeSet<_> = set.iter().collect();
         assert_eq!(distinct.len(), set.len(), "INV-38: a watch is set again twice: {set:?}");
-        for live in self.live.values().filter(|live| live.is_lost && !self.is_closing) {
-            let is_set = set.iter().any(|(path, kind, _)| (path, *kind) == (&live.path, live.kind));
-            assert!(is_set, "INV-38: {live:?} isn't set again");
+        for live in self.live.values().filter(|live| live.lost_at.is_some() && !self.is_closing) {
+            let mut since = set
+                .iter()
+                .filter(|(path, kind, _)| (path, *kind) == (&live.path, live.kind))
+                .map(|set| set.2);
+            let oldest = since.by_ref().min();
+            assert!(oldest.is_some(), "INV-38: {live:?} isn't set again");
+            assert!(oldest <= live.lost_at, "INV-40: {live:?} is set again from {oldest:?} on");
+        }
+    }
+
+    /// A connection is lost on which a server had armed these again.
+    pub(super) fn lost_again(&mut self, armed: &BTreeSet<(Ustring, Kind)>, known: Zxid) {
+        for live in self.live.values_mut().filter(|live| live.lost_at.is_some()) {
+            if armed.contains(&(live.path.clone(), live.kind)) {
+                live.lost_at = Some(known);
+            }
         }
     }
 

@@ -49,7 +49,9 @@ impl Chaos {
         let request = if let Input::Submit(request, _) = &input { Some(request.clone()) } else { None };
         // Now and then several calls are made before anything is polled.
         let accepted = if self.rng.u32(0..4) == 0 {
-            self.world.input_undrained(client, input)
+            // Some clocks run back.
+            let behind = if self.rng.u32(0..5) == 0 { self.rng.u64(0..3_000) } else { 0 };
+            self.world.input_undrained(client, input, Duration::from_millis(behind))
         } else {
             self.world.input(client, input)
         };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use zk_session::{
-    Delivery, Event, ExpiredBy, Reply, RequestError, RequestId,
+    Delivery, DisconnectReason, Event, ExpiredBy, Reply, RequestError, RequestId,
     zk_proto::{Bytes, Op, Request, Response, SessionId, Zxid},
 };
 
@@ -64,6 +64,7 @@ struct Seen {
     /// The highest zxid of an outcome on this connection.
     on_connection: Zxid,
     may_be_expired: bool,
+    session: Option<SessionId>,
 }
 
 impl Ledger {
@@ -98,9 +99,12 @@ impl Ledger {
         let seen = self.seen.entry(client).or_default();
         match event {
             Event::Reply(reply) => self.reply(client, reply, world),
-            Event::Connected { epoch, read_only, .. } => {
+            Event::Connected { epoch, read_only, session_id, .. } => {
                 // A read-only server keeps no session alive.
                 seen.may_be_expired &= *read_only;
+                if !*read_only {
+                    seen.session = Some(*session_id);
+                }
                 seen.on_connection = Zxid(0);
                 if *epoch > 1 {
                     seen.zxid = Zxid(0);
@@ -115,9 +119,20 @@ impl Ledger {
                 );
             }
             Event::Expired { by: ExpiredBy::Server, .. } if plan.is_honest() => {
-                let id = world.session(client).credentials().map(|credentials| credentials.session_id);
-                let is_there = id.is_some_and(|id| world.ensemble().session(id).is_some());
-                assert!(!is_there, "INV-28: {id:?} expired, says the session, and the ensemble has it");
+                let is_there = seen.session.is_some_and(|id| world.ensemble().session(id).is_some());
+                assert!(!is_there, "INV-28: {:?} expired, says the session, and is there", seen.session);
+            }
+            Event::Closed { confirmed: true } if plan.is_honest() => {
+                let is_there = seen.session.is_some_and(|id| world.ensemble().session(id).is_some());
+                assert!(!is_there, "INV-75: {:?} was closed, says the session, and is there", seen.session);
+            }
+            Event::Disconnected { reason } | Event::AllServersFailed { last_reason: reason, .. }
+                if plan.is_honest() && plan.keeps_streams_whole() =>
+            {
+                assert!(
+                    !is_servers_fault(reason),
+                    "INV-09, INV-15, INV-16, INV-42: servers do no wrong: {reason:?}"
+                );
             }
             _ => {}
         }
@@ -213,6 +228,17 @@ impl Ledger {
             assert!(is_so, "a read isn't what was there: {read:?}, {state:?}");
         }
     }
+}
+
+/// Whether it is said that the server has broken the protocol.
+fn is_servers_fault(reason: &DisconnectReason) -> bool {
+    matches!(
+        reason,
+        DisconnectReason::SessionRefused
+            | DisconnectReason::BadFrame(_)
+            | DisconnectReason::MalformedFrame(_)
+            | DisconnectReason::UnexpectedReply { .. }
+    )
 }
 
 fn fate(reply: &Reply) -> Fate {

@@ -2,10 +2,12 @@
 //!
 //! A run draws an ensemble, sessions and a plan of faults from its seed; then, step by step, something falls due, an
 //! application does something, or something goes wrong. In the end everything heals, and what was promised for the end
-//! is checked against the ensemble's own books.
+//! is checked against the ensemble's own books. Each step draws from its own seed, so that a run can be repeated without
+//! some of its steps: what is left does what it did.
 #![expect(clippy::wildcard_enum_match_arm, reason = "a fault or a check is about one thing among many")]
 
 mod application;
+mod broken;
 mod coverage;
 mod ends;
 mod faults;
@@ -25,12 +27,14 @@ use application::Application;
 use faults::Plan;
 use ledger::Ledger;
 
+pub use broken::Broken;
 pub use coverage::{Coverage, Phase};
 pub use faults::Fault;
 
 /// One run.
 #[derive(Debug)]
 pub struct Chaos {
+    seed: u64,
     rng: Rng,
     world: World,
     plan: Plan,
@@ -45,19 +49,28 @@ pub struct Chaos {
 impl Chaos {
     /// The run of a seed.
     pub fn seeded(seed: u64) -> Self {
-        Self::new(seed, false)
+        Self::new(seed, |_| {})
     }
 
     /// The run of a seed, which tells its story on standard error.
     pub fn told(seed: u64) -> Self {
-        Self::new(seed, true)
+        Self::new(seed, |chaos| {
+            eprintln!("{:?}\n{:?}", chaos.world.ensemble().options(), chaos.plan);
+            chaos.world.tell();
+        })
     }
 
-    fn new(seed: u64, is_told: bool) -> Self {
+    /// The run of a seed, whose outcome has a fingerprint of all that the sessions said.
+    pub fn traced(seed: u64) -> Self {
+        Self::new(seed, |chaos| chaos.world.trace())
+    }
+
+    fn new(seed: u64, prepare: impl FnOnce(&mut Self)) -> Self {
         let mut rng = Rng::with_seed(seed);
         let options = options(&mut rng);
         let plan = Plan::draw(&mut rng, &options);
         let mut chaos = Self {
+            seed,
             world: World::new(options),
             plan,
             sessions: Vec::new(),
@@ -67,32 +80,38 @@ impl Chaos {
             steps: 0,
             rng,
         };
-        if is_told {
-            eprintln!("{:?}\n{:?}", chaos.world.ensemble().options(), chaos.plan);
-            chaos.world.tell();
-        }
+        prepare(&mut chaos);
         for _ in 0..chaos.rng.usize(1..=3) {
             chaos.open();
         }
         chaos
     }
 
-    /// Runs so many steps, heals everything, and checks what must hold in the end.
+    /// Makes so many steps, heals everything, and checks what must hold in the end.
     ///
-    /// # Panics
+    /// # Errors
     /// If a session breaks a promise.
-    pub fn run(mut self, steps: u64) -> Outcome {
-        let begin = self.world.now();
-        for _ in 0..steps {
-            self.step();
-        }
-        self.end();
-        let simulated = self.world.now() - begin;
-        Outcome { steps: self.steps, simulated, coverage: self.coverage }
+    pub fn run(mut self, steps: u64) -> Result<Outcome, Broken> {
+        self.make(0..steps)
     }
 
-    /// Makes one thing happen.
-    pub fn step(&mut self) {
+    /// Makes the steps with these numbers, heals everything, and checks what must hold in the end.
+    fn make(&mut self, numbers: impl IntoIterator<Item = u64>) -> Result<Outcome, Broken> {
+        let begin = self.world.now();
+        let made = Broken::catch(|| {
+            for number in numbers {
+                self.step(number);
+            }
+            self.end();
+        });
+        made.map_err(|broken| Broken { step: self.steps, ..broken })?;
+        let simulated = self.world.now() - begin;
+        let coverage = core::mem::take(&mut self.coverage);
+        Ok(Outcome { steps: self.steps, simulated, coverage, trace: self.world.traced() })
+    }
+
+    fn step(&mut self, number: u64) {
+        self.rng = Rng::with_seed(self.seed.wrapping_mul(ODD).wrapping_add(number).wrapping_mul(ODD));
         self.steps += 1;
         match self.rng.u32(0..100) {
             0..28 => self.act(),
@@ -202,6 +221,8 @@ pub struct Outcome {
     pub simulated: Duration,
     /// What it came upon.
     pub coverage: Coverage,
+    /// Of a run that is traced, a fingerprint of all that its sessions said.
+    pub trace: Option<u64>,
 }
 
 fn options(rng: &mut Rng) -> Options {
@@ -220,6 +241,8 @@ fn options(rng: &mut Rng) -> Options {
     }
 }
 
+/// Spreads the seeds of steps.
+const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
 /// So many sessions are opened in a run.
 const MOST_SESSIONS: usize = 8;
 

@@ -121,7 +121,8 @@ pub(super) fn objects(name: &str, value: Value) -> Result<Vec<Fields>, InputErro
 /// A 64-bit number in hex, such as `"0x1000a3f0000"`.
 pub(super) fn id(name: &str, value: Value) -> Result<i64, InputError> {
     let text = text(name, value)?;
-    let digits = text.strip_prefix("0x").unwrap_or_default();
+    // A sign is a digit to the standard library.
+    let digits = text.strip_prefix("0x").filter(|digits| !digits.starts_with('+')).unwrap_or_default();
     u64::from_str_radix(digits, 16)
         .map(u64::cast_signed)
         .map_err(|_| InputError::new(name, format!("{text:?} is not a hex number like \"0x1f\"")))

@@ -66,11 +66,8 @@ impl Tags {
 }
 
 impl Drive {
-    /// Answers one line of input. A blank line is answered by nothing.
+    /// Answers one line of input.
     pub fn line(&mut self, line: &[u8]) -> Vec<Value> {
-        if line.trim_ascii().is_empty() {
-            return Vec::new();
-        }
         let mut answers = self.take(line).unwrap_or_else(|error| vec![json!({ "error": error.to_string() })]);
         answers.push(json!({ "status": self.driven.as_ref().map(Driven::status) }));
         answers

@@ -1,6 +1,6 @@
 //! A session that writes down what it is told, and what it says.
 
-use core::{fmt, ops::Deref};
+use core::{borrow::Borrow, fmt, ops::Deref};
 use std::{
     collections::VecDeque,
     fs::File,
@@ -188,13 +188,13 @@ impl RecordedSession {
 impl RecordedSession {
     pub fn submit(
         &mut self,
-        request: Request,
+        request: impl Borrow<Request>,
         options: RequestOptions,
         now: Instant,
     ) -> Result<RequestId, SubmitError> {
         match &mut self.recording {
             Some(recording) => {
-                let input = Input::Submit(Box::new(request), options);
+                let input = Input::Submit(Box::new(request.borrow().clone()), options);
                 recording.call(input, &mut self.session, now).map(accepted)
             }
             None => self.session.submit(request, options, now),

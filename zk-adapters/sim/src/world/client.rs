@@ -1,6 +1,7 @@
 //! A session in the world, with its driver and its books.
 
-use std::collections::VecDeque;
+use core::hash::Hash as _;
+use std::{collections::VecDeque, hash::DefaultHasher};
 
 use zk_session::{Action, Config, Event, Instant, ProbeId, Session};
 
@@ -35,6 +36,11 @@ pub(super) struct Client {
     /// What the session was told, if it is to be known.
     pub(super) inputs: Option<Vec<(Instant, Input)>>,
     pub(super) config: Config,
+    /// A fingerprint of all that the session said, if it is to be known.
+    pub(super) trace: Option<DefaultHasher>,
+    /// What the session has said, and a defect holds back.
+    #[cfg(feature = "planted")]
+    held: VecDeque<Action>,
     pub(super) opened_at: Instant,
     /// Where its story is told as it happens.
     pub(super) story: Option<ClientId>,
@@ -52,6 +58,9 @@ impl Client {
             events: VecDeque::new(),
             inputs: None,
             config,
+            trace: None,
+            #[cfg(feature = "planted")]
+            held: VecDeque::new(),
             opened_at: now,
             story: None,
         }
@@ -102,12 +111,45 @@ impl Client {
     }
 
     pub(super) fn poll(&mut self) -> Option<Action> {
-        let action = self.session.poll_action()?;
+        let action = self.next_action()?;
         if let Some(id) = self.story {
             eprintln!("    {id:?} -> {action:?}");
         }
+        if let Some(trace) = &mut self.trace {
+            format!("{action:?}").hash(trace);
+            if let Action::Send { bytes, .. } = &action {
+                bytes.hash(trace);
+            }
+        }
         self.books.action(&action, &self.session);
         Some(action)
+    }
+}
+
+#[cfg(not(feature = "planted"))]
+impl Client {
+    fn next_action(&mut self) -> Option<Action> {
+        self.session.poll_action()
+    }
+}
+
+/// Defects that would blur the session's code are planted between it and its driver.
+#[cfg(feature = "planted")]
+impl Client {
+    fn next_action(&mut self) -> Option<Action> {
+        use zk_session::Planted;
+
+        let newest = Planted::NewestActionFirst.is_on();
+        if !newest && !Planted::RepliesOvertakeEvents.is_on() {
+            return self.session.poll_action();
+        }
+        self.held.extend(core::iter::from_fn(|| self.session.poll_action()));
+        if newest {
+            return self.held.pop_back();
+        }
+        let is_reply = |action: &Action| matches!(action, Action::Emit(Event::Reply(_)));
+        let first = self.held.iter().position(is_reply).unwrap_or(0);
+        self.held.remove(first)
     }
 }
 

@@ -22,8 +22,8 @@ mod client;
 mod network;
 
 use core::net::{IpAddr, Ipv4Addr};
-use core::time::Duration;
-use std::collections::BTreeMap;
+use core::{hash::Hasher as _, time::Duration};
+use std::{collections::BTreeMap, hash::DefaultHasher};
 
 use zk_session::{
     Action, Config, ConnectionId, Event, Instant, RequestId, RequestOptions, Session, SubmitError,
@@ -57,6 +57,7 @@ pub struct World {
     peers: BTreeMap<PeerId, usize>,
     is_recording: bool,
     is_telling: bool,
+    is_tracing: bool,
 }
 
 /// What a world is made of.
@@ -72,6 +73,7 @@ impl World {
             peers: BTreeMap::new(),
             is_recording: false,
             is_telling: false,
+            is_tracing: false,
         }
     }
 
@@ -93,6 +95,7 @@ impl World {
     pub fn open(&mut self, config: Config) -> ClientId {
         let mut client = Client::new(config, self.now);
         client.inputs = self.is_recording.then(Vec::new);
+        client.trace = self.is_tracing.then(DefaultHasher::new);
         client.story = self.is_telling.then_some(ClientId(self.clients.len()));
         self.clients.push(client);
         let id = ClientId(self.clients.len() - 1);
@@ -109,6 +112,17 @@ impl World {
     /// from now on.
     pub fn tell(&mut self) {
         self.is_telling = true;
+    }
+
+    /// From now on, a fingerprint is kept of all that sessions say that are opened.
+    pub(crate) fn trace(&mut self) {
+        self.is_tracing = true;
+    }
+
+    /// The fingerprint, if the world traces.
+    pub(crate) fn traced(&self) -> Option<u64> {
+        let traces = self.clients.iter().filter_map(|client| client.trace.as_ref());
+        self.is_tracing.then(|| traces.fold(0, |all, trace| all ^ trace.finish()))
     }
 
     /// What time it is.
@@ -210,7 +224,7 @@ impl World {
         accepted
     }
 
-    /// Makes any call of a session, and leaves what it says for later.
+    /// Makes any call of a session, by a clock that is so much behind, and leaves what it says for later.
     ///
     /// # Errors
     /// As the call has them.
@@ -218,8 +232,10 @@ impl World {
         &mut self,
         client: ClientId,
         input: Input,
+        behind: Duration,
     ) -> Result<Option<RequestId>, SubmitError> {
-        self.clients[client.0].input(input, self.now)
+        let now = Instant::ZERO + (self.now - Instant::ZERO).saturating_sub(behind);
+        self.clients[client.0].input(input, now)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The pipe's format, line by line.
 
+mod contract;
 mod recorder;
 
 use serde_json::{Value, json};

@@ -323,18 +323,11 @@ fn a_gap_in_the_logs_is_seen() {
 }
 
 fn session() -> Session {
-    Session {
-        client: 0,
-        id: SESSION,
-        timeout: Duration::from_secs(3),
-        opened: Moment(0),
-        ready: vec![Ready { span: span(10, 9000), server: 0 }],
-        late: Vec::new(),
-        closing: Some(Moment(9000)),
-        end: Some((Moment(9010), End::Closed { confirmed: true })),
-        may_be_expired: 0,
-        connections: 1,
-    }
+    let mut session = Session::new(0, SESSION, Duration::from_secs(3), Moment(0));
+    session.ready = vec![Ready { span: span(10, 9000), server: 0 }];
+    session.closing = Some(Moment(9000));
+    session.end = Some((Moment(9010), End::Closed { confirmed: true }));
+    session
 }
 
 fn span(from: i64, to: i64) -> Span {
