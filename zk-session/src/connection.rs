@@ -237,6 +237,11 @@ impl Connection {
         !self.slices.is_empty()
     }
 
+    /// All priming has been handed out, and no other frame of the session's own waits.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.stage.is_open() && !self.has_control() && !self.has_slices()
+    }
+
     /// Where frames are encoded that go before any request.
     pub(crate) fn control(&mut self) -> &mut BytesMut {
         &mut self.control
@@ -315,9 +320,10 @@ impl Connection {
         xids: &mut Xids,
         now: Instant,
     ) -> Bytes {
-        let control = self.control.split();
         let room = limits.max_in_flight.saturating_sub(self.unanswered());
-        if !self.stage.is_open() || room == 0 || queue.is_empty() {
+        let has_requests = self.stage.is_open() && room > 0 && !queue.is_empty();
+        let control = if self.has_control() { self.control.split() } else { BytesMut::new() };
+        if !has_requests {
             return control.freeze();
         }
         let base = self.window.handed_out + control.len() as u64;

@@ -19,7 +19,7 @@
 //! # #[cfg(feature = "std")] {
 //! use std::io::{ErrorKind, Read, Write};
 //! use std::net::TcpStream;
-//! use zk_session::{Action, Config, Epoch, Event, RequestOptions, Session};
+//! use zk_session::{Action, Config, Epoch, Event, RequestOptions, Session, State};
 //! use zk_session::zk_proto::{GetDataRequest, Request};
 //!
 //! let epoch = Epoch::new(std::time::Instant::now());
@@ -71,6 +71,9 @@
 //!             }
 //!         }
 //!     }
+//!     if session.state() == State::Connecting {
+//!         transport = None; // it has ended: the session goes on elsewhere
+//!     }
 //!     session.handle_timeout(now());
 //! }
 //! # }
@@ -101,6 +104,7 @@ mod error;
 mod model;
 mod outbox;
 mod outcomes;
+mod owners;
 mod random;
 mod read_only;
 mod rearm;

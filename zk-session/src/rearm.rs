@@ -1,13 +1,13 @@
 //! Watches armed again: after a reconnect, or where a server has dropped them (`DataTree.setWatches`).
 
-use alloc::{collections::BTreeSet, vec::Vec};
+use alloc::{collections::BTreeSet, sync::Arc, vec::Vec};
 use core::ops::Bound;
 
 use zk_proto::{Request, SetWatches, SetWatches2, Ustring, Vector, Zxid};
 
 use crate::{
     RequestId,
-    watches::{Arming, Key, WatchKind, Watches},
+    watches::{Arming, Key, WatchKind, Watches, wire_path},
 };
 
 /// Arms a session's watches again: batch by batch, each with a zxid that none of its watches has been checked
@@ -22,7 +22,7 @@ pub(crate) struct Rearm {
     /// What is still to be sent, the next one last.
     passes: Vec<Pass>,
     /// Paths at which a recursive watch would replace a child watch.
-    late_children: BTreeSet<Ustring>,
+    late_children: BTreeSet<Arc<[u8]>>,
     /// The last watch that has been sent in the current pass.
     cursor: Option<Key>,
     batches: u64,
@@ -57,12 +57,12 @@ impl Pass {
         }
     }
 
-    fn takes(self, key: &Key, arming: Arming, late_children: &BTreeSet<Ustring>) -> bool {
+    fn takes(self, key: &Key, arming: Arming, late_children: &BTreeSet<Arc<[u8]>>) -> bool {
         let Arming::Lost { checked, .. } = arming else { return false };
-        let is_late = || key.1 == WatchKind::Child && late_children.contains(&key.0);
+        let is_late = || key.kind == WatchKind::Child && late_children.contains(&key.path);
         match self {
-            Self::Persistent { .. } => key.1.is_persistent(),
-            Self::OneTime { checked: pass } => !key.1.is_persistent() && checked == pass && !is_late(),
+            Self::Persistent { .. } => key.kind.is_persistent(),
+            Self::OneTime { checked: pass } => !key.kind.is_persistent() && checked == pass && !is_late(),
             Self::LateChild { checked: pass } => checked == pass && is_late(),
         }
     }
@@ -84,7 +84,7 @@ impl Rearm {
         let mut persistent_since = None;
         for (key, arming) in &watches.by_key {
             let Arming::Lost { checked, .. } = *arming else { continue };
-            if key.1.is_persistent() {
+            if key.kind.is_persistent() {
                 persistent_since = Some(persistent_since.map_or(checked, |since: Zxid| since.min(checked)));
             } else {
                 one_time.insert(checked);
@@ -178,7 +178,7 @@ impl Rearm {
     /// The server has refused this batch: its watches end. Tells their owners and paths.
     pub(crate) fn refused(&mut self, watches: &mut Watches, batch: &Batch) -> Vec<(RequestId, Ustring)> {
         self.answered(batch);
-        let owners: Vec<_> = batch.of(watches).map(|(key, _)| key.2).collect();
+        let owners: Vec<_> = batch.of(watches).map(|(key, _)| key.owner).collect();
         owners.into_iter().filter_map(|owner| Some((owner, watches.remove(owner)?.0))).collect()
     }
 
@@ -208,8 +208,8 @@ impl Batch {
         let range = watches.by_key.range::<Key, _>((after, Bound::Included(&self.to)));
         let is_in = |arming: &Arming| matches!(arming, Arming::Sent { batch, .. } if *batch == self.number);
         let recursive =
-            range.filter(|(key, arming)| key.1 == WatchKind::PersistentRecursive && is_in(arming));
-        recursive.map(|(key, _)| key.0.clone()).collect()
+            range.filter(|(key, arming)| key.kind == WatchKind::PersistentRecursive && is_in(arming));
+        recursive.map(|(key, _)| wire_path(&key.path)).collect()
     }
 
     fn of<'a>(&'a self, watches: &'a mut Watches) -> impl Iterator<Item = (&'a Key, &'a mut Arming)> {
@@ -224,7 +224,7 @@ impl Batch {
 /// The paths of one batch, by kind.
 #[derive(Default)]
 struct Paths {
-    lists: [Vec<Ustring>; WatchKind::LAST as usize + 1],
+    lists: [Vec<Arc<[u8]>>; WatchKind::LAST as usize + 1],
     len: usize,
 }
 
@@ -234,7 +234,7 @@ impl Paths {
     }
 
     /// Adds a watch, unless the frame would become too long by it.
-    fn push(&mut self, (path, kind, _): &Key, max_len: usize) -> bool {
+    fn push(&mut self, Key { path, kind, .. }: &Key, max_len: usize) -> bool {
         let list = &self.lists[*kind as usize];
         if list.last() == Some(path) || (planted!(ChildWatchesStayLost) && *kind == WatchKind::Child) {
             return true;
@@ -250,7 +250,11 @@ impl Paths {
 
     fn into_request(self, pass: Pass) -> Request {
         let relative_zxid = pass.relative_zxid();
-        let [data, exist, child, persistent, recursive] = self.lists.map(Vector::from);
+        let [data, exist, child, persistent, recursive] = self.lists.map(|mut paths| {
+            paths.sort_unstable();
+            let paths = paths.into_iter().map(|path| wire_path(&path));
+            paths.collect::<Vector<_>>()
+        });
         match pass {
             Pass::OneTime { .. } | Pass::LateChild { .. } => Request::SetWatches(SetWatches {
                 relative_zxid,

@@ -6,7 +6,7 @@ use zk_proto::{ConnectRequest, Request, SessionId};
 use crate::{
     Action, ConnectionId, Event, Session, Timer,
     clock::ping_interval,
-    connection::{Owner, SendLimits, Stage},
+    connection::{Connection, Owner, SendLimits, Stage},
     rearm::Rearm,
 };
 
@@ -115,12 +115,21 @@ impl Session {
     /// What comes behind all that has happened: the next chunk, or what was found out on the way to it.
     #[inline(never)]
     pub(crate) fn next_action(&mut self) -> Option<Action> {
+        if self.is_quiet() {
+            return None;
+        }
         self.prime();
         if planted!(PollingMovesTimers) && self.state.is_connected() {
             let due = self.timers.get(Timer::Ping).unwrap_or(self.now);
             self.timers.set(Timer::Ping, due + core::time::Duration::from_nanos(1));
         }
         if self.outbox.is_empty() { self.next_send() } else { self.poll_action() }
+    }
+
+    /// Nothing is to be said: requests may leave, and none waits, nor anything else.
+    fn is_quiet(&self) -> bool {
+        let is_primed = |connection: &Connection| connection.is_quiet() && connection.rearm.is_none();
+        self.queue.is_empty() && !self.closing && self.connection.as_ref().is_some_and(is_primed)
     }
 
     fn next_send(&mut self) -> Option<Action> {

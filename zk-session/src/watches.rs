@@ -3,12 +3,17 @@
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     vec::Vec,
 };
+use core::{borrow::Borrow, cmp::Ordering, ops::Bound};
 
-use zk_proto::{EventType, Ustring, WatcherType, Zxid};
+use zk_proto::{Bytes, EventType, Ustring, WatcherType, Zxid};
 
-use crate::RequestId;
+use crate::{
+    RequestId,
+    owners::{Owners, Watched},
+};
 
 /// What a watch waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,8 +57,89 @@ impl WatchKind {
     }
 }
 
-/// Server path, kind, and the request that set the watch: its owner.
-pub(crate) type Key = (Ustring, WatchKind, RequestId);
+/// Which watch it is. The path is the server's; the owner is the request that set the watch.
+///
+/// Paths mostly differ in their ends, so those are compared first: it takes one comparison of numbers, where the paths
+/// themselves begin alike and lie elsewhere in memory.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "model", derive(Hash))]
+pub(crate) struct Key {
+    ending: u64,
+    pub(crate) path: Arc<[u8]>,
+    pub(crate) kind: WatchKind,
+    pub(crate) owner: RequestId,
+}
+
+/// A path as the protocol has it.
+pub(crate) fn wire_path(path: &[u8]) -> Ustring {
+    Ustring::from_bytes(Bytes::copy_from_slice(path))
+}
+
+/// The last eight bytes of a path as a number.
+fn ending(path: &[u8]) -> u64 {
+    match path.last_chunk() {
+        Some(last) => u64::from_be_bytes(*last),
+        None => path.iter().fold(0, |ending, byte| ending << 8 | u64::from(*byte)),
+    }
+}
+
+/// What keys are ordered by, wherever it lies: a search needs no key of its own.
+trait Place {
+    fn ending(&self) -> u64;
+    fn rest(&self) -> (&[u8], WatchKind, RequestId);
+}
+
+impl Place for Key {
+    fn ending(&self) -> u64 {
+        self.ending
+    }
+
+    fn rest(&self) -> (&[u8], WatchKind, RequestId) {
+        (&self.path, self.kind, self.owner)
+    }
+}
+
+/// Where the watches at a path begin.
+struct Beginning<'a> {
+    ending: u64,
+    path: &'a [u8],
+}
+
+impl Place for Beginning<'_> {
+    fn ending(&self) -> u64 {
+        self.ending
+    }
+
+    fn rest(&self) -> (&[u8], WatchKind, RequestId) {
+        (self.path, WatchKind::FIRST, RequestId(0))
+    }
+}
+
+impl<'a> Borrow<dyn Place + 'a> for Key {
+    fn borrow(&self) -> &(dyn Place + 'a) {
+        self
+    }
+}
+
+impl Ord for dyn Place + '_ {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.ending().cmp(&other.ending()).then_with(|| self.rest().cmp(&other.rest()))
+    }
+}
+
+impl PartialOrd for dyn Place + '_ {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for dyn Place + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for dyn Place + '_ {}
 
 /// Where a watch stands with the server.
 ///
@@ -88,7 +174,7 @@ impl Arming {
 #[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Watches {
     pub(crate) by_key: BTreeMap<Key, Arming>,
-    by_owner: BTreeMap<RequestId, (Ustring, WatchKind)>,
+    by_owner: Owners,
     /// Recursive ones count too.
     persistent: usize,
     pub(crate) recursive: usize,
@@ -128,35 +214,43 @@ impl Watches {
             self.recursive += 1;
             self.longest_recursive = self.longest_recursive.max(path.len());
         }
+        let path: Arc<[u8]> = path.as_bytes().into();
         self.by_owner.insert(owner, (path.clone(), kind));
-        self.by_key.insert((path, kind, owner), arming);
+        self.by_key.insert(Key { ending: ending(&path), path, kind, owner }, arming);
     }
 
     /// Forgets the watch that this request set, and tells its path.
     pub(crate) fn remove(&mut self, owner: RequestId) -> Option<(Ustring, WatchKind)> {
-        let (path, kind) = self.by_owner.remove(&owner)?;
+        self.forget(owner).map(|(path, kind)| (wire_path(&path), kind))
+    }
+
+    fn forget(&mut self, owner: RequestId) -> Option<Watched> {
+        let (path, kind) = self.by_owner.remove(owner)?;
         self.persistent -= usize::from(kind.is_persistent());
         self.recursive -= usize::from(kind == WatchKind::PersistentRecursive);
-        self.by_key.remove(&(path.clone(), kind, owner));
-        Some((path, kind))
+        let key = Key { ending: ending(&path), path, kind, owner };
+        self.by_key.remove(&key);
+        Some((key.path, kind))
     }
 
     /// Resolves an event to those who hear of it, in the order of registration, and ends the one-time watches
     /// among them.
     pub(crate) fn fire(&mut self, event: EventType, path: &Ustring) -> Vec<Fired> {
         let mut fired = Vec::new();
-        for ((_, kind, owner), arming) in self.at(path).filter(|(key, _)| key.1.hears(event)) {
-            if *kind != WatchKind::PersistentRecursive {
+        for (&Key { kind, owner, .. }, arming) in self.at(path.as_bytes()) {
+            if kind.hears(event) && kind != WatchKind::PersistentRecursive {
                 let early = kind.is_persistent() && arming.has_gap();
-                fired.push(Fired { owner: *owner, last: !kind.is_persistent() && is_known(event), early });
+                fired.push(Fired { owner, last: !kind.is_persistent() && is_known(event), early });
             }
         }
         if self.recursive > 0 && event != EventType::NODE_CHILDREN_CHANGED {
-            let known = ancestors(path).filter(|ancestor| ancestor.len() <= self.longest_recursive);
+            let known =
+                ancestors(path.as_bytes()).filter(|ancestor| ancestor.len() <= self.longest_recursive);
             for ancestor in known {
-                let recursive = self.at(&ancestor).filter(|(key, _)| key.1 == WatchKind::PersistentRecursive);
+                let recursive =
+                    self.at(ancestor).filter(|(key, _)| key.kind == WatchKind::PersistentRecursive);
                 fired.extend(recursive.map(|(key, arming)| Fired {
-                    owner: key.2,
+                    owner: key.owner,
                     last: false,
                     early: arming.has_gap(),
                 }));
@@ -167,22 +261,22 @@ impl Watches {
             fired.truncate(1);
         }
         for ended in fired.iter().filter(|fired| fired.last && !planted!(WatchesFireTwice)) {
-            self.remove(ended.owner);
+            self.forget(ended.owner);
         }
         fired
     }
 
     pub(crate) fn has(&self, owner: RequestId) -> bool {
-        self.by_owner.contains_key(&owner)
+        self.by_owner.contains(owner)
     }
 
     pub(crate) fn has_any_at(&self, path: &Ustring) -> bool {
-        self.at(path).next().is_some()
+        self.at(path.as_bytes()).next().is_some()
     }
 
     /// Whether there is a watch of this kind at this path.
     pub(crate) fn has_at(&self, path: &Ustring, kind: WatchKind) -> bool {
-        self.at(path).any(|(key, _)| key.1 == kind)
+        self.at(path.as_bytes()).any(|(key, _)| key.kind == kind)
     }
 
     /// Whether a persistent watch at this path hears all that a one-time watch of this kind would. A recursive one
@@ -202,8 +296,11 @@ impl Watches {
 
     /// Who watches this path in a way that removeWatches of this type means, in the order of registration.
     pub(crate) fn owners_of_type(&self, path: &Ustring, kind: WatcherType) -> Vec<RequestId> {
-        let mut owners: Vec<_> =
-            self.at(path).filter(|(key, _)| key.1.is_of(kind)).map(|(key, _)| key.2).collect();
+        let mut owners: Vec<_> = self
+            .at(path.as_bytes())
+            .filter(|(key, _)| key.kind.is_of(kind))
+            .map(|(key, _)| key.owner)
+            .collect();
         owners.sort_unstable();
         owners
     }
@@ -215,7 +312,8 @@ impl Watches {
         last_zxid: Zxid,
         which: impl Fn(WatchKind) -> bool,
     ) -> bool {
-        let keys: Vec<_> = self.at(path).map(|(key, _)| key.clone()).filter(|key| which(key.1)).collect();
+        let keys = self.at(path.as_bytes()).map(|(key, _)| key).filter(|key| which(key.kind));
+        let keys: Vec<_> = keys.cloned().collect();
         for key in &keys {
             if let Some(arming @ Arming::Armed) = self.by_key.get_mut(key) {
                 *arming = Arming::Lost { checked: last_zxid, with_connection: false };
@@ -230,7 +328,7 @@ impl Watches {
             *arming = match *arming {
                 Arming::Armed => Arming::Lost { checked: last_zxid, with_connection: true },
                 Arming::Lost { checked, .. } | Arming::Sent { checked, .. } => {
-                    let is_forgotten = planted!(RearmsFromLastZxid) && !key.1.is_persistent();
+                    let is_forgotten = planted!(RearmsFromLastZxid) && !key.kind.is_persistent();
                     let checked = if is_forgotten { last_zxid } else { checked };
                     Arming::Lost { checked, with_connection: true }
                 }
@@ -241,17 +339,17 @@ impl Watches {
     /// Ends all watches, in the order of registration.
     pub(crate) fn end_all(&mut self) -> impl Iterator<Item = (RequestId, Ustring)> + use<> {
         let ended = core::mem::take(self);
-        ended.by_owner.into_iter().map(|(owner, (path, _))| (owner, path))
+        ended.by_owner.into_iter().map(|(owner, (path, _))| (owner, wire_path(&path)))
     }
 
     /// Paths that have a child watch and a recursive one.
-    pub(crate) fn children_under_recursive(&self) -> BTreeSet<Ustring> {
+    pub(crate) fn children_under_recursive(&self) -> BTreeSet<Arc<[u8]>> {
         if self.recursive == 0 {
             return BTreeSet::new();
         }
-        let recursive = self.by_key.keys().filter(|key| key.1 == WatchKind::PersistentRecursive);
-        let has_child = |path: &Ustring| self.at(path).any(|(key, _)| key.1 == WatchKind::Child);
-        recursive.map(|key| key.0.clone()).filter(has_child).collect()
+        let recursive = self.by_key.keys().filter(|key| key.kind == WatchKind::PersistentRecursive);
+        let has_child = |key: &&Key| self.at(&key.path).any(|(key, _)| key.kind == WatchKind::Child);
+        recursive.filter(has_child).map(|key| key.path.clone()).collect()
     }
 
     /// The persistent watches are armed, and their owners know what they may have missed. Tells whether there
@@ -259,7 +357,7 @@ impl Watches {
     pub(crate) fn persistent_restored(&mut self) -> bool {
         let mut are_some = false;
         for (key, arming) in &mut self.by_key {
-            if key.1.is_persistent() && matches!(arming, Arming::Sent { .. }) {
+            if key.kind.is_persistent() && matches!(arming, Arming::Sent { .. }) {
                 *arming = Arming::Armed;
                 are_some = true;
             }
@@ -267,9 +365,10 @@ impl Watches {
         are_some
     }
 
-    fn at(&self, path: &Ustring) -> impl Iterator<Item = (&Key, &Arming)> {
-        let first = (path.clone(), WatchKind::FIRST, RequestId(0));
-        self.by_key.range(first..).take_while(move |(key, _)| key.0 == *path)
+    fn at<'a>(&'a self, path: &'a [u8]) -> impl Iterator<Item = (&'a Key, &'a Arming)> {
+        let first = Beginning { ending: ending(path), path };
+        let from = (Bound::Included(&first as &dyn Place), Bound::Unbounded);
+        self.by_key.range::<dyn Place, _>(from).take_while(move |(key, _)| *key.path == *path)
     }
 }
 
@@ -282,17 +381,17 @@ pub(crate) fn is_known(event: EventType) -> bool {
 }
 
 /// The path itself, its parent, and so on up to the root.
-fn ancestors(path: &Ustring) -> impl Iterator<Item = Ustring> + use<> {
-    let bytes = path.clone().into_bytes().unwrap_or_default();
-    let mut rest = (!bytes.is_empty()).then_some(bytes.len());
+fn ancestors(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = (!path.is_empty()).then_some(path.len());
     core::iter::from_fn(move || {
         let len = rest?;
-        rest = match bytes[..len].iter().rposition(|&byte| byte == b'/') {
+        let known = path.get(..len)?;
+        rest = match known.iter().rposition(|&byte| byte == b'/') {
             Some(0) if len > 1 => Some(1),
             Some(slash) if slash > 0 => Some(slash),
             Some(_) | None => None,
         };
-        Some(Ustring::from_bytes(bytes.slice(..len)))
+        Some(known)
     })
 }
 
@@ -306,9 +405,9 @@ mod tests {
 
     #[test]
     fn the_ancestors_of_a_path_end_at_the_root() {
-        let all = |text| ancestors(&path(text)).collect::<Vec<_>>();
-        assert_eq!(all("/a/bc"), [path("/a/bc"), path("/a"), path("/")]);
-        assert_eq!(all("/"), [path("/")]);
+        let all = |text: &'static str| ancestors(text.as_bytes()).collect::<Vec<_>>();
+        assert_eq!(all("/a/bc"), [&b"/a/bc"[..], b"/a", b"/"]);
+        assert_eq!(all("/"), [b"/"]);
         assert!(all("").is_empty());
     }
 

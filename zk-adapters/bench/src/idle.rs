@@ -1,24 +1,25 @@
 //! What a session holds that was used once and is idle since.
 
+use std::sync::Arc;
+
 use allocation_counter::measure;
 use zk_proto::{GetDataRequest, Request, Ustring};
-use zk_session::{Config, Instant, Session};
+use zk_session::{Config, Instant};
 
 use crate::load::Bench;
 
-const SESSIONS: usize = 1000;
-
-/// The bytes of one session, on the heap and beside it, once a ping has had it give back what it needn't have.
-pub(crate) fn bytes_each() -> f64 {
-    let mut sessions = Vec::with_capacity(SESSIONS);
-    let held = measure(|| (0..SESSIONS).for_each(|_| sessions.push(idle())));
+/// The bytes of one of so many sessions, on the heap and beside it, once a ping has had it give back what it needn't
+/// have. They share their configuration.
+pub(crate) fn bytes_each(sessions: usize) -> f64 {
+    let config = Arc::new(Config::new("server:1".parse().expect("a connect string")));
+    let mut idle = Vec::with_capacity(sessions);
+    let held = measure(|| (0..sessions).for_each(|_| idle.push(idle_session(config.clone()))));
     let heap = u64::try_from(held.bytes_current).unwrap_or(0);
-    drop(sessions);
-    size_of::<Session>() as f64 + heap as f64 / SESSIONS as f64
+    size_of_val(&idle[0].session) as f64 + heap as f64 / sessions as f64
 }
 
-fn idle() -> Bench {
-    let mut bench = Bench::with(Config::new("server:1".parse().expect("a connect string")));
+fn idle_session(config: Arc<Config>) -> Bench {
+    let mut bench = Bench::with(config);
     bench.submit(&Request::GetData(GetDataRequest { path: Ustring::from_static("/a"), watch: false }));
     bench.drain();
     // A pong, and a refusal that ends the request.

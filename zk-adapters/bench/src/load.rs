@@ -1,6 +1,7 @@
 //! Requests through a session: from `submit` to the event that tells the outcome.
 
 use core::hint::black_box;
+use std::sync::Arc;
 
 use zk_proto::{
     Bytes, BytesMut, ConnectResponse, ErrorCode, GetDataRequest, GetDataResponse, ReplyHeader, Request,
@@ -83,7 +84,7 @@ impl Bench {
         Self::with(config)
     }
 
-    pub(crate) fn with(config: Config) -> Self {
+    pub(crate) fn with(config: impl Into<Arc<Config>>) -> Self {
         let mut session = Session::new(config, Instant::ZERO);
         let Some(Action::Connect { connection, .. }) = session.poll_action() else { panic!("it connects") };
         session.handle_connected(connection, Instant::ZERO);

@@ -5,6 +5,8 @@
 //! `cargo bench -p zk-proto --bench time` tells. Copies of more than some KiB are counted as the loop that they are without the
 //! processor's own string instructions, of which valgrind would count each byte.
 //!
+//! `-- --large` is for what takes minutes: a million watches, and 100,000 sessions.
+//!
 //! `-- --check` compares with `baseline.txt` and fails where a figure is more than 5 % above it; `-- --accept` writes it anew. Another
 //! compiler, or another C library, makes other figures: accept them together with it.
 
@@ -32,12 +34,13 @@ pub(crate) struct Measured {
 }
 
 fn main() -> ExitCode {
-    let measured: Vec<Measured> =
+    let mut measured: Vec<Measured> =
         codec::all().into_iter().chain(load::all()).chain(watching::all()).collect();
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["--turns", name, turns] => {
+            measured.extend(watching::large());
             let found = measured.iter().find(|measured| measured.name == name).expect("a name of the table");
             (found.run)(turns.parse().expect("a number"));
             ExitCode::SUCCESS
@@ -46,24 +49,33 @@ fn main() -> ExitCode {
             baseline::print(&figures(&measured));
             ExitCode::SUCCESS
         }
+        ["--large"] => {
+            let mut figures = counts(&watching::large());
+            let idle = idle::bytes_each(100_000);
+            figures.push(Figure { name: "idle session of 100000".into(), unit: Unit::Bytes, value: idle });
+            baseline::print(&figures);
+            ExitCode::SUCCESS
+        }
         ["--check"] => baseline::check(&figures(&measured)),
         ["--accept"] => {
             baseline::accept(&figures(&measured));
             ExitCode::SUCCESS
         }
         _ => {
-            eprintln!("usage: zk-bench [--check | --accept]");
+            eprintln!("usage: zk-bench [--large | --check | --accept]");
             ExitCode::from(2)
         }
     }
 }
 
 fn figures(measured: &[Measured]) -> Vec<Figure> {
-    let mut figures = Vec::new();
-    for measured in measured {
-        figures.push(instructions(measured));
-        figures.push(counting::allocations(measured));
-    }
-    figures.push(Figure { name: "idle session".into(), unit: Unit::Bytes, value: idle::bytes_each() });
+    let mut figures = counts(measured);
+    let bytes = |name: &str, value| Figure { name: name.into(), unit: Unit::Bytes, value };
+    figures.push(bytes("idle session", idle::bytes_each(1000)));
+    figures.push(bytes("watch", watching::bytes_each()));
     figures
+}
+
+fn counts(measured: &[Measured]) -> Vec<Figure> {
+    measured.iter().flat_map(|measured| [instructions(measured), counting::allocations(measured)]).collect()
 }

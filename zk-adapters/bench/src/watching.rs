@@ -1,5 +1,6 @@
 //! A one-time watch that is armed and fires, while others are registered.
 
+use allocation_counter::measure;
 use zk_proto::{
     BytesMut, EventType, GetDataRequest, GetDataResponse, KeeperState, Request, Response, Stat, Ustring,
     WatcherEvent, Zxid, encode_event_frame,
@@ -12,10 +13,23 @@ use crate::{
 
 /// So many other watches are registered.
 const OTHERS: [usize; 3] = [10, 1_000, 100_000];
+const MANY: usize = 1_000_000;
 
 /// All cases.
 pub(crate) fn all() -> Vec<Measured> {
     OTHERS.map(among).into()
+}
+
+/// The case that takes long.
+pub(crate) fn large() -> Vec<Measured> {
+    vec![among(MANY)]
+}
+
+/// The bytes of the heap that a watch takes, with its path of 17 bytes.
+pub(crate) fn bytes_each() -> f64 {
+    let mut watches = Watching::new();
+    let held = measure(|| (0..OTHERS[2]).for_each(|number| watches.arm(number)));
+    held.bytes_current as f64 / OTHERS[2] as f64
 }
 
 fn among(others: usize) -> Measured {

@@ -29,6 +29,7 @@ pub(crate) fn print(books: &Books, history: &History) {
         Intent::Read { .. } => "read",
         Intent::Sync => "sync",
     }));
+    println!("mirrors compared with the history: {} times", books.checkpoints.len());
     println!("faults: {}", books.faults.len());
     print_counts(books.faults.iter().map(|fault| fault.name));
     println!(
