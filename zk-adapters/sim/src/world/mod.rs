@@ -1,22 +1,4 @@
 //! Sessions, an ensemble and the network between them, in virtual time and one thread.
-//!
-//! # Example
-//!
-//! ```
-//! use zk_session::{Event, RequestOptions, zk_proto::{CreateMode, OPEN_ACL_UNSAFE, Request}};
-//! use zk_sim::{Options, World};
-//!
-//! let mut world = World::new(Options { servers: 3, ..Options::default() });
-//! let app = world.open(world.config());
-//! let request = Request::create("/app", None, OPEN_ACL_UNSAFE, CreateMode::Ephemeral);
-//! world.submit(app, request, RequestOptions::default())?;
-//! world.run_for(core::time::Duration::from_secs(1));
-//! world.ensemble_mut(|ensemble, now| ensemble.crash(0, now));
-//! world.run_for(core::time::Duration::from_secs(10));
-//! assert!(world.session(app).is_ready());
-//! assert!(world.ensemble().tree(1).get("/app").is_some());
-//! # Ok::<(), zk_session::SubmitError>(())
-//! ```
 
 mod client;
 mod network;
