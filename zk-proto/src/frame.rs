@@ -91,7 +91,7 @@ impl fmt::Debug for Frames {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("frame: length {len} is negative")]
 pub struct FrameError {
-    /// The announced length.
+    /// The announced length, in bytes.
     pub len: i32,
 }
 

@@ -1,6 +1,6 @@
 //! What holds for every record and for any bytes.
 
-#[path = "../../fuzz/src/lib.rs"]
+#[path = "../../fuzz/src/codec.rs"]
 #[expect(unreachable_pub, reason = "it is a crate of its own, where they can be reached")]
 mod fuzz;
 

@@ -10,6 +10,12 @@ use crate::{AuthInfo, Credentials, Instant, Sasl, ServerOrder};
 /// All that a session is told when it is made.
 ///
 /// Any value is safe: what is out of range is brought into it, as each field says.
+///
+/// Whatever a server does, the heap that a session holds for itself stays below the sum of 24 times `max_frame_len`, twice
+/// each of `max_queued_bytes`, `max_send_len`, `max_set_watches_len` and what the driver hands over at once, 1 KiB for each
+/// of `max_queued_requests`, `max_in_flight` and `max_watches`, and 64 KiB; this holds for paths of up to 32 bytes, and for
+/// a driver that takes each action before the next input. The factor of 24 is for what a decoded reply takes beside its
+/// frame: a multi's results are larger in memory than on the wire.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {

@@ -19,7 +19,7 @@
 //! # #[cfg(feature = "std")] {
 //! use std::io::{ErrorKind, Read, Write};
 //! use std::net::TcpStream;
-//! use zk_session::{Action, Config, Epoch, Event, RequestOptions, Session};
+//! use zk_session::{Action, Config, Epoch, Event, RequestOptions, Session, State};
 //! use zk_session::zk_proto::{GetDataRequest, Request};
 //!
 //! let epoch = Epoch::new(std::time::Instant::now());
@@ -70,6 +70,9 @@
 //!                 Err(_) => session.handle_disconnected(*connection, now()),
 //!             }
 //!         }
+//!     }
+//!     if session.state() == State::Connecting {
+//!         transport = None; // it has ended: the session goes on elsewhere
 //!     }
 //!     session.handle_timeout(now());
 //! }

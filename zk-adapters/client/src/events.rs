@@ -98,8 +98,8 @@ pub enum SessionEvent {
     },
     /// What drives the session is gone: of an asynchronous client, with its runtime. The last event.
     DriverGone,
-    /// So many events about attempts at servers were left out here, because too many were unread. Nothing else
-    /// is ever left out.
+    /// So many events were left out here, because too many were unread: from 1,024 on those about attempts at servers,
+    /// from 8,192 on all but the last.
     Skipped {
         /// How many.
         count: usize,
@@ -136,6 +136,13 @@ impl SessionEvent {
             Event::Closed { confirmed } => Self::Closed { confirmed },
             _ => return None,
         })
+    }
+
+    fn is_last(&self) -> bool {
+        matches!(
+            self,
+            Self::Expired { .. } | Self::AuthFailed { .. } | Self::Closed { .. } | Self::DriverGone
+        )
     }
 
     fn is_about_attempts(&self) -> bool {
@@ -207,7 +214,8 @@ impl EventQueue {
         if self.is_dropped {
             return None;
         }
-        if self.unread.len() < MAX_UNREAD || !event.is_about_attempts() {
+        let most = if event.is_about_attempts() { MAX_ATTEMPTS } else { MAX_UNREAD };
+        if self.unread.len() < most || event.is_last() {
             self.unread.push_back(event);
         } else if let Some(SessionEvent::Skipped { count }) = self.unread.back_mut() {
             *count += 1;
@@ -224,7 +232,9 @@ impl EventQueue {
 }
 
 /// So many events are kept unread before attempts at servers are only counted.
-const MAX_UNREAD: usize = 1024;
+const MAX_ATTEMPTS: usize = 1024;
+/// So many are kept unread before all but the last are only counted.
+const MAX_UNREAD: usize = 8192;
 
 #[cfg(test)]
 mod tests {
@@ -234,14 +244,28 @@ mod tests {
     fn unread_attempts_are_counted_and_unread_states_are_kept() {
         let mut queue = EventQueue::default();
         let attempt = SessionEvent::Late { by: Duration::ZERO };
-        for _ in 0..MAX_UNREAD + 5 {
+        for _ in 0..MAX_ATTEMPTS + 5 {
             queue.push(attempt.clone());
         }
         queue.push(SessionEvent::Ready);
         queue.push(attempt);
-        assert_eq!(queue.unread.len(), MAX_UNREAD + 3);
-        assert!(matches!(queue.unread[MAX_UNREAD], SessionEvent::Skipped { count: 5 }));
-        assert!(matches!(queue.unread[MAX_UNREAD + 1], SessionEvent::Ready));
-        assert!(matches!(queue.unread[MAX_UNREAD + 2], SessionEvent::Skipped { count: 1 }));
+        assert_eq!(queue.unread.len(), MAX_ATTEMPTS + 3);
+        assert!(matches!(queue.unread[MAX_ATTEMPTS], SessionEvent::Skipped { count: 5 }));
+        assert!(matches!(queue.unread[MAX_ATTEMPTS + 1], SessionEvent::Ready));
+        assert!(matches!(queue.unread[MAX_ATTEMPTS + 2], SessionEvent::Skipped { count: 1 }));
+    }
+
+    #[test]
+    fn what_nobody_reads_takes_no_more_room_and_the_last_is_kept() {
+        let mut queue = EventQueue::default();
+        for _ in 0..2 * MAX_UNREAD {
+            queue.push(SessionEvent::Ready);
+        }
+        queue.push(SessionEvent::DriverGone);
+        assert_eq!(queue.unread.len(), MAX_UNREAD + 2);
+        assert!(matches!(queue.unread.pop_back(), Some(SessionEvent::DriverGone)));
+        assert!(
+            matches!(queue.unread.pop_back(), Some(SessionEvent::Skipped { count }) if count == MAX_UNREAD)
+        );
     }
 }

@@ -75,8 +75,8 @@ impl Standing {
         requests.into_iter().filter_map(|request| self.end(request, reason)).collect()
     }
 
-    /// Moves all that a watch tells to `taken`, which is empty, or says why nothing more will come; none if there is
-    /// nothing yet.
+    /// Moves what a watch tells to `taken`, which is empty, or says why nothing more will come; none if there is nothing
+    /// yet. It is no more than is soon told, so that others see how far its owner is.
     pub fn take(
         &mut self,
         request: RequestId,
@@ -86,7 +86,7 @@ impl Standing {
         if held.unread.is_empty() {
             return held.end.map(Err);
         }
-        core::mem::swap(&mut held.unread, taken);
+        taken.extend(held.unread.drain(..held.unread.len().min(MOST_TAKEN)));
         Some(Ok(()))
     }
 
@@ -123,3 +123,5 @@ impl Held {
 
 /// A single read brings up to some 2,500 events, before anybody can take one.
 const MOST_UNREAD: usize = 4096;
+/// So many events are taken over at once.
+const MOST_TAKEN: usize = 256;

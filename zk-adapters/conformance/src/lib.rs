@@ -103,6 +103,7 @@ macro_rules! scenarios {
             a_session_outlives_a_paused_server
             a_session_outlives_a_cut_connection
             a_lost_request_may_have_been_applied_and_an_unsent_one_was_not
+            a_server_that_answers_nonsense_answers_nothing
             a_session_that_was_cut_off_too_long_expires
             a_session_is_resumed_with_its_password_and_not_without
             it_keeps_the_rules_for_reconnecting

@@ -204,6 +204,23 @@ pub fn a_lost_request_may_have_been_applied_and_an_unsent_one_was_not(adapter: &
     }
 }
 
+/// However it does so, nothing hangs and nothing is taken for an answer.
+pub fn a_server_that_answers_nonsense_answers_nothing(adapter: &dyn Adapter) {
+    for nonsense in [hostile::NEGATIVE, hostile::FOREIGN, hostile::SHORT] {
+        let mut config = config(&hostile::accept(nonsense).to_string());
+        config.session_timeout = Duration::from_secs(3);
+        config.close_timeout = Duration::from_millis(500);
+        let client = adapter.connect(config, PATIENCE).expect("it says that there is a session");
+        let begun = Instant::now();
+        for _ in 0..2 {
+            let error = client.submit(get_request("/"))().expect_err("there is no answer");
+            assert!(matches!(error, Error::Failed { delivery: Delivery::MaybeApplied, .. }), "{error:?}");
+        }
+        let _ = client.close();
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    }
+}
+
 /// Only the servers' word counts, and it ends everything.
 pub fn a_session_that_was_cut_off_too_long_expires(adapter: &dyn Adapter) {
     let server = standalone();

@@ -54,4 +54,17 @@ fn a_session_over_io_uring_outlives_its_server() {
     survives(env!("CARGO_BIN_EXE_compio"));
 }
 
+#[test]
+fn each_program_is_short_enough_to_be_read() {
+    let programs = [
+        include_str!("../src/bin/mio.rs"),
+        include_str!("../src/bin/smol.rs"),
+        include_str!("../src/bin/compio.rs"),
+        include_str!("../../no-std/src/main.rs"),
+    ];
+    for program in programs {
+        assert!(program.lines().count() <= 200, "{} lines", program.lines().count());
+    }
+}
+
 const NO_IO_URING: &str = "this kernel has no io_uring";

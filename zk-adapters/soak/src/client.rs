@@ -6,7 +6,10 @@ use tokio::{runtime::Handle, time::timeout};
 use zk_client::{ConnectError, Error, SessionEnd, SessionEvent, StandingEvent, WatchEnded};
 use zk_session::{
     Config, Retry, Stats, WatchEvent,
-    zk_proto::{AddWatchMode, GetChildren2Response, GetDataResponse, Request, Response, SessionId, Zxid},
+    zk_proto::{
+        AddWatchMode, ErrorCode, GetChildren2Response, GetDataResponse, Request, Response, SessionId,
+        SyncRequest, Zxid,
+    },
 };
 
 /// Which client it is.
@@ -67,65 +70,59 @@ impl Client {
         }
     }
 
-    /// None if it takes too long.
-    pub(crate) fn data(&self, path: &str) -> Option<Result<GetDataResponse, Error>> {
+    pub(crate) fn data(&self, path: &str) -> Result<GetDataResponse, Failed> {
         match self {
             Self::Tokio(runtime, client) => bounded(runtime, client.get_data(path)),
-            Self::Std(client) => client.get_data(path).wait_timeout(HANG),
+            Self::Std(client) => told(client.get_data(path).wait_timeout(HANG)),
         }
     }
 
-    /// None if it takes too long.
-    pub(crate) fn children(&self, path: &str) -> Option<Result<GetChildren2Response, Error>> {
+    pub(crate) fn children(&self, path: &str) -> Result<GetChildren2Response, Failed> {
         match self {
             Self::Tokio(runtime, client) => bounded(runtime, client.get_children(path)),
-            Self::Std(client) => client.get_children(path).wait_timeout(HANG),
+            Self::Std(client) => told(client.get_children(path).wait_timeout(HANG)),
         }
     }
 
-    /// None if it takes too long.
-    pub(crate) fn data_and_watch(&self, path: &str) -> Option<Result<(GetDataResponse, Watch), Error>> {
+    pub(crate) fn data_and_watch(&self, path: &str) -> Result<(GetDataResponse, Watch), Failed> {
         match self {
             Self::Tokio(runtime, client) => {
-                let outcome = bounded(runtime, client.get_data_and_watch(path))?;
-                Some(outcome.map(|(znode, watch)| (znode, Watch::Tokio(watch))))
+                let (znode, watch) = bounded(runtime, client.get_data_and_watch(path))?;
+                Ok((znode, Watch::Tokio(watch)))
             }
             Self::Std(client) => {
-                let outcome = client.get_data_and_watch(path).wait_timeout(HANG)?;
-                Some(outcome.map(|(znode, watch)| (znode, Watch::Std(watch))))
+                let (znode, watch) = told(client.get_data_and_watch(path).wait_timeout(HANG))?;
+                Ok((znode, Watch::Std(watch)))
             }
         }
     }
 
-    /// None if it takes too long.
-    pub(crate) fn children_and_watch(
-        &self,
-        path: &str,
-    ) -> Option<Result<(GetChildren2Response, Watch), Error>> {
+    pub(crate) fn children_and_watch(&self, path: &str) -> Result<(GetChildren2Response, Watch), Failed> {
         match self {
             Self::Tokio(runtime, client) => {
-                let outcome = bounded(runtime, client.get_children_and_watch(path))?;
-                Some(outcome.map(|(children, watch)| (children, Watch::Tokio(watch))))
+                let (children, watch) = bounded(runtime, client.get_children_and_watch(path))?;
+                Ok((children, Watch::Tokio(watch)))
             }
             Self::Std(client) => {
-                let outcome = client.get_children_and_watch(path).wait_timeout(HANG)?;
-                Some(outcome.map(|(children, watch)| (children, Watch::Std(watch))))
+                let (children, watch) = told(client.get_children_and_watch(path).wait_timeout(HANG))?;
+                Ok((children, Watch::Std(watch)))
             }
         }
     }
 
-    /// None if it takes too long.
-    pub(crate) fn watch_recursively(&self, path: &str) -> Option<Result<Standing, Error>> {
+    pub(crate) fn watch_recursively(&self, path: &str) -> Result<Standing, Failed> {
         let mode = AddWatchMode::PERSISTENT_RECURSIVE;
         match self {
             Self::Tokio(runtime, client) => {
-                Some(bounded(runtime, client.add_watch(path, mode))?.map(Standing::Tokio))
+                bounded(runtime, client.add_watch(path, mode)).map(Standing::Tokio)
             }
             // It has a deadline of its own.
-            Self::Std(client) => {
-                Some(client.with_deadline(HANG).add_watch(path, mode).wait().map(Standing::Std))
-            }
+            Self::Std(client) => Ok(Standing::Std(client.with_deadline(HANG).add_watch(path, mode).wait()?)),
         }
+    }
+
+    pub(crate) fn sync(&self) -> Result<(), Failed> {
+        self.submit(Request::Sync(SyncRequest { path: "/".into() })).wait().map(drop)
     }
 
     pub(crate) fn session(&self) -> Option<SessionId> {
@@ -159,7 +156,9 @@ impl Client {
     /// None if it takes too long.
     pub(crate) fn close(&self) -> Option<SessionEnd> {
         match self {
-            Self::Tokio(runtime, client) => bounded(runtime, client.close()),
+            Self::Tokio(runtime, client) => {
+                runtime.block_on(async { timeout(HANG, client.close()).await.ok() })
+            }
             Self::Std(client) => Some(client.close()),
         }
     }
@@ -172,11 +171,10 @@ pub(crate) enum Pending {
 }
 
 impl Pending {
-    /// None if it takes too long.
-    pub(crate) fn wait(self) -> Option<Result<Response, Error>> {
+    pub(crate) fn wait(self) -> Result<Response, Failed> {
         match self {
             Self::Tokio(runtime, call) => bounded(&runtime, call),
-            Self::Std(mut call) => call.wait_timeout(HANG),
+            Self::Std(mut call) => told(call.wait_timeout(HANG)),
         }
     }
 }
@@ -237,8 +235,35 @@ fn ready<T>(poll: Poll<T>) -> Option<T> {
     }
 }
 
-fn bounded<F: IntoFuture>(runtime: &Handle, future: F) -> Option<F::Output> {
-    runtime.block_on(async { timeout(HANG, future).await.ok() })
+/// Why a call brought no answer.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// It was told why.
+    Told(Error),
+    /// It has no outcome after [`HANG`].
+    Hangs,
+    /// There is no session.
+    NoSession,
+}
+
+impl Failed {
+    pub(crate) fn is_no_node(&self) -> bool {
+        matches!(self, Self::Told(error) if error.code() == Some(ErrorCode::NO_NODE))
+    }
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Told(error)
+    }
+}
+
+fn bounded<T, F: IntoFuture<Output = Result<T, Error>>>(runtime: &Handle, future: F) -> Result<T, Failed> {
+    told(runtime.block_on(async { timeout(HANG, future).await.ok() }))
+}
+
+fn told<T>(outcome: Option<Result<T, Error>>) -> Result<T, Failed> {
+    Ok(outcome.ok_or(Failed::Hangs)??)
 }
 
 /// A call without a deadline that has no outcome by then hangs. Faults last some seconds, and elections as long again; an

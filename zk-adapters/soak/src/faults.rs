@@ -58,9 +58,9 @@ impl Faults {
         self.ledger.tell(format!("FAULT: {name} server {server} ({whom:?})"));
         act();
         thread::sleep(Duration::from_millis(self.rng.u64(millis)));
-        let is_wedged = self.revive(ensemble);
+        let is_stuck = self.revive(ensemble);
         self.ledger.tell(format!("healed: {name} server {server}"));
-        let whom = if is_wedged { Whom::All } else { whom };
+        let whom = if is_stuck { Whom::All } else { whom };
         let fault = Fault { name, span: Span { from, to: Moment::now() }, whom };
         self.ledger.write(|books| books.faults.push(fault));
     }
@@ -68,8 +68,9 @@ impl Faults {
     /// Has all servers serve and commit again. Tells whether they had to be restarted for that.
     fn revive(&self, ensemble: &Ensemble) -> bool {
         let Err(why) = wake(ensemble).and_then(|()| commits(ensemble)) else { return false };
-        self.ledger.tell(format!("FINDING: the ensemble doesn't come back: {}; {why}", dump(ensemble)));
-        self.ledger.write(|books| books.wedged += 1);
+        let stuck = format!("the ensemble doesn't come back: {why}; {}", dump(ensemble));
+        self.ledger.tell(stuck.clone());
+        self.ledger.write(|books| books.stuck.push(stuck));
         (0..ensemble.len()).for_each(|server| ensemble.kill(server));
         if let Err(why) = wake(ensemble).and_then(|()| commits(ensemble)) {
             self.ledger.violated("servers come back", why);

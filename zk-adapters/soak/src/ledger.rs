@@ -234,6 +234,19 @@ pub(crate) enum End {
     Other,
 }
 
+/// What a mirror had when it had caught up with a moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Checkpoint {
+    pub(crate) client: usize,
+    pub(crate) at: Moment,
+    /// What its session had seen before a sync that was answered; it has all changes up to there.
+    pub(crate) from: i64,
+    /// What its session has seen by the end; it may have changes up to there.
+    pub(crate) to: i64,
+    /// The mzxid of each znode.
+    pub(crate) znodes: BTreeMap<String, i64>,
+}
+
 /// One fault.
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {
@@ -262,9 +275,10 @@ pub(crate) struct Ledger {
 pub(crate) struct Books {
     pub(crate) operations: Vec<Operation>,
     pub(crate) sessions: BTreeMap<SessionId, Session>,
+    pub(crate) checkpoints: Vec<Checkpoint>,
     pub(crate) faults: Vec<Fault>,
-    /// How often the ensemble didn't come back by itself after a fault, and was restarted.
-    pub(crate) wedged: usize,
+    /// When the ensemble didn't come back by itself after a fault, and was restarted.
+    pub(crate) stuck: Vec<String>,
     /// What happened, for those who want to know why.
     pub(crate) story: Vec<Line>,
     /// What was wrong already while it ran.

@@ -5,14 +5,14 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 use std::thread;
 
-use zk_client::{Error, StandingEvent, WatchEnded};
-use zk_session::zk_proto::{ErrorCode, GetChildren2Response, GetDataResponse, Request, SyncRequest};
+use zk_client::{StandingEvent, WatchEnded};
+use zk_session::zk_proto::{GetChildren2Response, GetDataResponse};
 
-use crate::client::{Kind, Standing, Watch};
+use crate::client::{Client, Failed, Kind, Standing, Watch};
 use crate::connection::{Connection, Place, RECOVERY};
 use crate::drawing::MIRRORED;
 use crate::history::{Tree, Znode, compare};
-use crate::ledger::Moment;
+use crate::ledger::{Checkpoint, Moment};
 
 /// By what it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,8 @@ pub(crate) struct Mirror {
     standing: Option<Standing>,
     connection: Option<Connection>,
     resyncs: usize,
+    /// When it last tried to check in.
+    checked: Moment,
 }
 
 impl Mirror {
@@ -60,6 +62,7 @@ impl Mirror {
             standing: None,
             connection: None,
             resyncs: 0,
+            checked: Moment::now(),
         }
     }
 
@@ -67,7 +70,31 @@ impl Mirror {
     pub(crate) fn follow(&mut self, stop: &AtomicBool) {
         while !stop.load(Ordering::Relaxed) {
             self.step();
+            if Moment::now().since(self.checked) > CHECK_INTERVAL {
+                self.checked = Moment::now();
+                let outcome = self.check_in();
+                self.note(outcome);
+            }
         }
+    }
+
+    /// Catches up with all that its session has seen, and writes down what it has then.
+    fn check_in(&mut self) -> Result<(), Failed> {
+        let connection = self.connection.as_ref().ok_or(Failed::NoSession)?;
+        let (from, session) = (connection.client.last_zxid().0, connection.session);
+        connection.client.sync()?;
+        self.listen();
+        self.read()?;
+        let connection = self.connection.as_ref().filter(|connection| connection.session == session);
+        let checkpoint = Checkpoint {
+            client: self.number,
+            at: Moment::now(),
+            from,
+            to: connection.ok_or(Failed::NoSession)?.client.last_zxid().0,
+            znodes: self.tree.znodes.iter().map(|(path, znode)| (path.clone(), znode.mzxid)).collect(),
+        };
+        self.place.ledger.write(|books| books.checkpoints.push(checkpoint));
+        Ok(())
     }
 
     /// Follows the changes until it has caught up with a tree that doesn't change any more.
@@ -81,8 +108,8 @@ impl Mirror {
             }
             self.step();
         }
-        self.sync();
-        self.step();
+        let outcome = self.check_in();
+        self.note(outcome);
         let differs = compare("mirrors equal the tree", &self.name(), &self.tree, wanted);
         self.place.ledger.write(|books| books.wrong.extend(differs));
     }
@@ -108,18 +135,32 @@ impl Mirror {
             self.begin_anew();
         }
         self.listen();
+        let outcome = self.read();
+        self.note(outcome);
+        thread::sleep(POLL);
+    }
+
+    /// What fails is tried again; but no outcome at all is a violation.
+    fn note(&self, outcome: Result<(), Failed>) {
+        if let Err(Failed::Hangs) = outcome {
+            self.place.ledger.violated("every call has an outcome", self.name());
+        }
+    }
+
+    /// Reads what is to be read.
+    fn read(&mut self) -> Result<(), Failed> {
         while let Some(task) = self.tasks.pop_first() {
-            let is_done = match &task {
+            let outcome = match &task {
                 Task::All => self.read_all(),
                 Task::Children(path) => self.read_children(path),
                 Task::Data(path) => self.read_data(path),
             };
-            if is_done != Some(true) {
+            if outcome.is_err() {
                 self.tasks.insert(task);
-                break;
+                return outcome;
             }
         }
-        thread::sleep(POLL);
+        Ok(())
     }
 
     fn begin_anew(&mut self) {
@@ -156,41 +197,31 @@ impl Mirror {
         }
     }
 
-    /// Whether it was done; none if there is no session.
-    fn read_all(&mut self) -> Option<bool> {
+    fn read_all(&mut self) -> Result<(), Failed> {
         if self.way == Way::Persistent && self.standing.is_none() {
-            let standing = self.connection.as_ref()?.client.watch_recursively(MIRRORED);
-            let Some(Ok(standing)) = standing else {
-                return self.failed(standing.map(|standing| standing.err()));
-            };
-            self.standing = Some(standing);
+            self.standing = Some(self.client()?.watch_recursively(MIRRORED)?);
         }
         self.tree = Tree::default();
         self.watches.clear();
-        self.tasks = [MIRRORED].into_iter().flat_map(reading).collect();
-        Some(true)
+        self.tasks = reading(MIRRORED).into();
+        Ok(())
     }
 
-    fn read_data(&mut self, path: &str) -> Option<bool> {
-        match self.data(path)? {
-            Some(Ok(response)) => {
-                self.tree.znodes.insert(path.to_owned(), Znode::from(response));
-                Some(true)
-            }
-            Some(Err(error)) if error.code() == Some(ErrorCode::NO_NODE) => {
+    fn read_data(&mut self, path: &str) -> Result<(), Failed> {
+        match self.data(path) {
+            Err(failed) if failed.is_no_node() => {
                 let gone = self.tree.below(path);
                 self.tree.znodes.retain(|path, _| !gone.znodes.contains_key(path));
-                Some(true)
             }
-            other => self.failed(other.map(Result::err)),
+            outcome => drop(self.tree.znodes.insert(path.to_owned(), Znode::from(outcome?))),
         }
+        Ok(())
     }
 
-    fn read_children(&mut self, path: &str) -> Option<bool> {
-        let response = match self.children(path)? {
-            Some(Ok(response)) => response,
-            Some(Err(error)) if error.code() == Some(ErrorCode::NO_NODE) => return Some(true),
-            other => return self.failed(other.map(Result::err)),
+    fn read_children(&mut self, path: &str) -> Result<(), Failed> {
+        let response = match self.children(path) {
+            Err(failed) if failed.is_no_node() => return Ok(()),
+            outcome => outcome?,
         };
         for name in response.children.iter_str() {
             let child = format!("{path}/{name}");
@@ -198,47 +229,30 @@ impl Mirror {
                 self.tasks.extend(reading(&child));
             }
         }
-        Some(true)
+        Ok(())
     }
 
-    /// The answer, with a watch where that is the way; no answer within the time is a violation.
-    fn data(&mut self, path: &str) -> Option<Option<Result<GetDataResponse, Error>>> {
-        let client = &self.connection.as_ref()?.client;
+    /// The data, with a watch where that is the way.
+    fn data(&mut self, path: &str) -> Result<GetDataResponse, Failed> {
         if self.way == Way::Persistent {
-            return Some(client.data(path));
+            return self.client()?.data(path);
         }
-        let Some(outcome) = client.data_and_watch(path) else { return Some(None) };
-        Some(Some(outcome.map(|(response, watch)| {
-            self.watches.push((Task::Data(path.to_owned()), watch));
-            response
-        })))
+        let (response, watch) = self.client()?.data_and_watch(path)?;
+        self.watches.push((Task::Data(path.to_owned()), watch));
+        Ok(response)
     }
 
-    fn children(&mut self, path: &str) -> Option<Option<Result<GetChildren2Response, Error>>> {
-        let client = &self.connection.as_ref()?.client;
+    fn children(&mut self, path: &str) -> Result<GetChildren2Response, Failed> {
         if self.way == Way::Persistent {
-            return Some(client.children(path));
+            return self.client()?.children(path);
         }
-        let Some(outcome) = client.children_and_watch(path) else { return Some(None) };
-        Some(Some(outcome.map(|(response, watch)| {
-            self.watches.push((Task::Children(path.to_owned()), watch));
-            response
-        })))
+        let (response, watch) = self.client()?.children_and_watch(path)?;
+        self.watches.push((Task::Children(path.to_owned()), watch));
+        Ok(response)
     }
 
-    /// It is tried again; but no outcome at all is a violation.
-    fn failed(&self, error: Option<Option<Error>>) -> Option<bool> {
-        if error.is_none() {
-            self.place.ledger.violated("every call has an outcome", self.name());
-        }
-        Some(false)
-    }
-
-    fn sync(&self) {
-        let Some(connection) = &self.connection else { return };
-        if connection.client.submit(Request::Sync(SyncRequest { path: "/".into() })).wait().is_none() {
-            self.place.ledger.violated("every call has an outcome", self.name());
-        }
+    fn client(&self) -> Result<&Client, Failed> {
+        Ok(&self.connection.as_ref().ok_or(Failed::NoSession)?.client)
     }
 }
 
@@ -259,4 +273,5 @@ impl From<GetDataResponse> for Znode {
     }
 }
 
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(50);

@@ -29,12 +29,11 @@ pub(crate) fn print(books: &Books, history: &History) {
         Intent::Read { .. } => "read",
         Intent::Sync => "sync",
     }));
+    println!("mirrors compared with the history: {} times", books.checkpoints.len());
     println!("faults: {}", books.faults.len());
     print_counts(books.faults.iter().map(|fault| fault.name));
-    println!(
-        "the servers served without committing anything, and were all restarted: {} times",
-        books.wedged
-    );
+    println!("the ensemble didn't come back by itself, and was restarted: {} times", books.stuck.len());
+    books.stuck.iter().for_each(|stuck| println!("{stuck}"));
     print_sessions(books, history);
     let unbounded = books.operations.iter().filter(|operation| operation.deadline.is_none());
     let longest = unbounded.map(|operation| operation.ended.since(operation.begun)).max();

@@ -63,8 +63,9 @@ fn servers() -> zk_harness::Options {
         .jvm_flag("-Xmx160m")
         .config_line("snapCount=100000000")
         .config_line("preAllocSize=1024")
-        // However far a server is behind, it is sent transactions, no snapshot.
-        .jvm_flag("-Dzookeeper.snapshotSizeFactor=100000")
+        // However far a server is behind, it is sent transactions, no snapshot, after which its log would have a gap.
+        .jvm_flag("-Dzookeeper.commitLogCount=20000")
+        .jvm_flag("-Dzookeeper.snapshotSizeFactor=1")
 }
 
 fn addresses(relays: &[Relay]) -> String {

@@ -9,10 +9,10 @@ use fastrand::Rng;
 use zk_client::Error;
 use zk_session::{
     Delivery, Failure, Retry,
-    zk_proto::{OpResult, Request, Response, SyncRequest},
+    zk_proto::{OpResult, Response},
 };
 
-use crate::client::{Kind, Pending};
+use crate::client::{Failed, Kind, Pending};
 use crate::connection::{Connection, Place, RECOVERY};
 use crate::drawing::{Drawing, request};
 use crate::history::token_of;
@@ -73,8 +73,7 @@ impl Worker {
     pub(crate) fn recover(&mut self) {
         let begun = Moment::now();
         while let Some(connection) = self.connection.as_ref().filter(|connection| !connection.is_over()) {
-            let pending = connection.client.submit(Request::Sync(SyncRequest { path: "/".into() }));
-            if matches!(pending.wait(), Some(Ok(_))) {
+            if connection.client.sync().is_ok() {
                 return;
             }
             if Moment::now().since(begun) > RECOVERY {
@@ -135,18 +134,17 @@ impl Worker {
 }
 
 fn outcome(pending: Pending) -> Outcome {
-    match pending.wait() {
-        None => Outcome::Nothing,
-        Some(Ok(response)) => Outcome::Ok(answer(response)),
-        Some(Err(Error::Refused { code, .. })) => Outcome::Refused(code.0),
-        Some(Err(error)) => {
-            let is_lost = matches!(error, Error::Failed { failure: Failure::ConnectionLoss, .. });
-            let why = if is_lost { Why::ConnectionLoss } else { Why::Other(error.to_string()) };
-            match error.delivery() {
-                Some(Delivery::NotSent) => Outcome::NotSent(why),
-                Some(Delivery::MaybeApplied) | None => Outcome::MaybeApplied(why),
-            }
-        }
+    let error = match pending.wait() {
+        Ok(response) => return Outcome::Ok(answer(response)),
+        Err(Failed::Told(error)) => error,
+        Err(Failed::Hangs | Failed::NoSession) => return Outcome::Nothing,
+    };
+    let is_lost = matches!(error, Error::Failed { failure: Failure::ConnectionLoss, .. });
+    let why = if is_lost { Why::ConnectionLoss } else { Why::Other(error.to_string()) };
+    match (error.code(), error.delivery()) {
+        (Some(code), _) => Outcome::Refused(code.0),
+        (None, Some(Delivery::NotSent)) => Outcome::NotSent(why),
+        (None, Some(Delivery::MaybeApplied) | None) => Outcome::MaybeApplied(why),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{SessionEvent, parking::Awaited, shared::Shared};
 /// The events of a session, from its beginning, in order: an iterator that waits for the next one, and ends after
 /// the session's end.
 ///
-/// It keeps what isn't read yet. Who doesn't want to read drops it.
+/// It keeps what isn't read yet, up to some thousands ([`SessionEvent::Skipped`]). Who doesn't want to read drops it.
 pub struct SessionEvents {
     shared: Arc<Shared>,
 }

@@ -18,8 +18,8 @@ pub struct StandingWatch {
 }
 
 impl StandingWatch {
-    /// Waits for the next thing that it tells. Up to 4,096 wait unread behind as many that
-    /// it has taken over; then some are left out, and it says so.
+    /// Waits for the next thing that it tells. Up to 4,096 wait unread behind up to
+    /// 256 that it has taken over; then some are left out, and it says so.
     ///
     /// # Errors
     ///

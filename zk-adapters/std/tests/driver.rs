@@ -2,8 +2,17 @@
 
 mod story;
 
-use core::time::Duration;
-use std::{thread, time::Instant};
+use core::{
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
+use std::{
+    io::{Read, Write},
+    os::{fd::AsFd, unix::net::UnixStream},
+    time::Instant,
+};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use story::{PATIENCE, ensemble, standalone};
 use zk_harness::Relay;
@@ -11,11 +20,54 @@ use zk_proto::{CreateMode, GetDataRequest, Request, Response};
 use zk_session::{Event, Reply, RequestOptions, Retry};
 use zk_std::{Config, Driver, OPEN_ACL_UNSAFE};
 
-fn driver(connect_string: &str) -> Driver {
+/// In a loop that waits for what the driver names, and for nothing else.
+struct Pumped {
+    driver: Driver,
+    /// Readable when the driver wants to be pumped from another thread.
+    woken: UnixStream,
+}
+
+fn driver(connect_string: &str) -> Pumped {
     let mut config = Config::new(connect_string.parse().expect("a connect string"));
     config.session_timeout = Duration::from_secs(6);
-    let this = thread::current();
-    Driver::new(config, move || this.unpark())
+    let (waking, woken) = UnixStream::pair().expect("a pair of sockets");
+    waking.set_nonblocking(true).expect("a socket");
+    woken.set_nonblocking(true).expect("a socket");
+    let wake = move || {
+        // If it is full, the loop wakes all the same.
+        let _ = (&waking).write(&[0]);
+    };
+    Pumped { driver: Driver::new(config, wake), woken }
+}
+
+impl Pumped {
+    fn wait(&mut self) {
+        let limit = self.driver.timeout().unwrap_or(PATIENCE).min(PATIENCE);
+        let socket = self.driver.socket().map(|(_, socket)| {
+            let writable = if self.driver.wants_to_write() { PollFlags::POLLOUT } else { PollFlags::empty() };
+            PollFd::new(socket.as_fd(), PollFlags::POLLIN | writable)
+        });
+        let mut watched = vec![PollFd::new(self.woken.as_fd(), PollFlags::POLLIN)];
+        watched.extend(socket);
+        let limit = limit.as_micros().div_ceil(1000);
+        poll(&mut watched, PollTimeout::try_from(limit).expect("a minute at most"))
+            .expect("they can be polled");
+        let _ = self.woken.read(&mut [0; 64]);
+    }
+}
+
+impl Deref for Pumped {
+    type Target = Driver;
+
+    fn deref(&self) -> &Driver {
+        &self.driver
+    }
+}
+
+impl DerefMut for Pumped {
+    fn deref_mut(&mut self) -> &mut Driver {
+        &mut self.driver
+    }
 }
 
 fn submit(driver: &mut Driver, request: Request, retry: Retry) {
@@ -25,7 +77,7 @@ fn submit(driver: &mut Driver, request: Request, retry: Retry) {
 }
 
 /// Pumps until the event that is wanted comes.
-fn pump_until(driver: &mut Driver, mut is_it: impl FnMut(&Event) -> bool) -> Event {
+fn pump_until(driver: &mut Pumped, mut is_it: impl FnMut(&Event) -> bool) -> Event {
     let begun = Instant::now();
     loop {
         driver.pump();
@@ -34,13 +86,12 @@ fn pump_until(driver: &mut Driver, mut is_it: impl FnMut(&Event) -> bool) -> Eve
                 return event;
             }
         }
-        assert!(begun.elapsed() < PATIENCE, "{driver:?}");
-        let wait = driver.timeout().unwrap_or(PATIENCE);
-        thread::park_timeout(if driver.socket().is_some() { wait.min(TURN) } else { wait });
+        assert!(begun.elapsed() < PATIENCE, "{:?}", **driver);
+        driver.wait();
     }
 }
 
-fn answer(driver: &mut Driver) -> Response {
+fn answer(driver: &mut Pumped) -> Response {
     let reply = pump_until(driver, |event| matches!(event, Event::Reply(_)));
     let Event::Reply(Reply { result, .. }) = reply else { unreachable!("it was asked for") };
     result.expect("an answer")
@@ -91,7 +142,7 @@ fn a_pump_never_waits_for_a_socket_that_takes_nothing() {
     let begun = Instant::now();
     while !driver.wants_to_write() {
         driver.pump();
-        assert!(begun.elapsed() < PATIENCE, "{driver:?}");
+        assert!(begun.elapsed() < PATIENCE, "{:?}", *driver);
     }
     let begun = Instant::now();
     driver.pump();
@@ -100,6 +151,3 @@ fn a_pump_never_waits_for_a_socket_that_takes_nothing() {
     pump_until(&mut driver, |event| matches!(event, Event::Disconnected { .. }));
     assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
 }
-
-/// A loop of no readiness looks so often.
-const TURN: Duration = Duration::from_millis(2);

@@ -263,6 +263,12 @@ fn sasl_authenticates_on_every_connection() {
     let retried = client.with_retry(zk_std::Retry::WhenSafe);
     assert_eq!(retried.get_data("/alices").patient().unwrap().data.as_deref(), Some(&b"x"[..]));
 
+    if server_has(3, 6) {
+        let (nobody, _) = builder.clone().connect().unwrap();
+        let refused = nobody.get_data("/").patient().unwrap_err();
+        assert_eq!(refused.code(), Some(ErrorCode::SESSION_CLOSED_REQUIRE_SASL_AUTH));
+    }
+
     let wrong = Sasl::new(DigestMd5::new("alice", "wrong", b"a key of the test's own"));
     let refused = builder.configure(|config| config.sasl = Some(wrong)).connect();
     if server_has(3, 6) {

@@ -9,7 +9,7 @@ use crate::{SessionEvent, shared::Shared};
 
 /// The events of a session, from its beginning, in order.
 ///
-/// It keeps what isn't read yet. Who doesn't want to read drops it.
+/// It keeps what isn't read yet, up to some thousands ([`SessionEvent::Skipped`]). Who doesn't want to read drops it.
 pub struct SessionEvents {
     shared: Arc<Shared>,
 }

@@ -26,9 +26,9 @@
 //!
 //! # Size
 //!
-//! What drives a session here has 181 lines of code: one task, and its timer. The crate depends on 22 others: three of
+//! What drives a session here has 182 lines of code: one task, and its timer. The crate depends on 22 others: three of
 //! its own family, five that are there only to build it, and fourteen that are `tokio`, `bytes`, `thiserror`, and `md-5`
-//! for SASL with what these need. The features `tls` and `tracing` add rustls and tracing.
+//! for SASL with what these need. The features `tls`, `tracing`, `stream` and `record` add what their names say.
 
 mod alarm;
 #[cfg(test)]
@@ -47,6 +47,8 @@ mod probe;
 mod recipes;
 mod shared;
 mod standing;
+#[cfg(feature = "stream")]
+mod stream;
 mod trace;
 mod transport;
 mod watch;

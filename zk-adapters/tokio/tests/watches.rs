@@ -93,6 +93,33 @@ async fn a_watch_that_is_dropped_is_removed_at_the_server() {
     drop(kept);
 }
 
+#[cfg(feature = "stream")]
+#[tokio::test]
+async fn a_standing_watch_and_the_events_are_streams_that_end_with_the_session() {
+    use core::{future::poll_fn, pin::Pin};
+
+    use futures_core::Stream;
+    use zk_proto::AddWatchMode;
+    use zk_tokio::{StandingEvent, WatchEnded};
+
+    async fn next<S: Stream + Unpin>(stream: &mut S) -> Option<S::Item> {
+        poll_fn(|context| Stream::poll_next(Pin::new(&mut *stream), context)).await
+    }
+
+    if !server_has(3, 6) {
+        return;
+    }
+    let server = standalone();
+    let (client, mut events) = connect(&server.connect_string()).await;
+    let mut watch = client.add_watch("/a", AddWatchMode::PERSISTENT).patient().await.unwrap();
+    client.create("/a", "", CreateMode::Persistent).patient().await.unwrap();
+    assert!(matches!(next(&mut watch).await, Some(StandingEvent::Event(_))));
+    client.close().patient().await;
+    assert!(next(&mut watch).await.is_none() && next(&mut watch).await.is_none());
+    assert_eq!(watch.next().patient().await, Err(WatchEnded::SessionEnded));
+    while next(&mut events).await.is_some() {}
+}
+
 fn watched_paths(server: &Ensemble) -> Vec<String> {
     let answer = server.four_letter_word(0, "wchp").unwrap();
     let mut paths: Vec<_> = answer.lines().filter(|line| line.starts_with('/')).map(str::to_owned).collect();

@@ -11,6 +11,10 @@ use zk_sim::{
 };
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).is_some_and(|word| word == "--help") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     let (options, port) = match arguments(std::env::args().skip(1)) {
         Ok(wanted) => wanted,
         Err(what) => {

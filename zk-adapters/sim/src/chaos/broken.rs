@@ -24,6 +24,12 @@ impl Broken {
         Self { message: "INV-78: the same run twice, and not the same".to_owned(), step: 0 }
     }
 
+    /// Whether they break a rule in common.
+    pub(crate) fn shares(&self, other: &Self) -> bool {
+        let rules = other.rules();
+        self.rules().iter().any(|rule| rules.contains(rule))
+    }
+
     /// The numbers of the rules that the message names. A panic that names none breaks INV-79.
     pub fn rules(&self) -> Vec<u8> {
         let numbers = self.message.split("INV-").skip(1).filter_map(|rest| rest.get(..2)?.parse().ok());

@@ -24,6 +24,7 @@ impl Chaos {
         self.quiet();
         let sessions: Vec<_> = self.world.clients().filter(|client| is_open(&self.world, *client)).collect();
         for client in &sessions {
+            self.world.speaks(*client);
             let session = self.world.session(*client);
             let stats = session.stats();
             // Who was told of transactions that never were is served by nobody.
@@ -41,6 +42,7 @@ impl Chaos {
         }
         self.quiet();
         for client in self.world.clients() {
+            self.world.speaks(client);
             let session = self.world.session(client);
             assert!(session.state().is_terminal(), "INV-75: {client:?} isn't closed: {:?}", session.state());
         }

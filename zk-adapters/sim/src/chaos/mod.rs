@@ -12,6 +12,7 @@ mod coverage;
 mod ends;
 mod faults;
 mod ledger;
+mod shrink;
 
 use core::time::Duration;
 
@@ -30,6 +31,7 @@ use ledger::Ledger;
 pub use broken::Broken;
 pub use coverage::{Coverage, Phase};
 pub use faults::Fault;
+pub use shrink::{Shrunk, replay};
 
 /// One run.
 #[derive(Debug)]
@@ -145,6 +147,7 @@ impl Chaos {
     /// Reads what the sessions have told.
     fn look(&mut self) {
         for client in self.sessions.clone() {
+            self.world.speaks(client);
             let events: Vec<Event> = self.world.events(client).collect();
             for event in events {
                 self.coverage.event(&event);

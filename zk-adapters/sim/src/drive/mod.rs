@@ -24,10 +24,14 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use zk_session::{Action, ConnectionId, Instant, RequestId, Session, SubmitError};
 
-use crate::drive::{
-    fields::{Fields, InputError},
-    inputs::Act,
-    sasl::Steps,
+use crate::{
+    books::Books,
+    drive::{
+        fields::{Fields, InputError},
+        inputs::Act,
+        sasl::Steps,
+    },
+    input::Input,
 };
 
 pub use recorder::{RecordedSession, Recorder, transcript};
@@ -37,10 +41,12 @@ pub use replay::{Difference, Replayed, outputs_path, replay};
 #[derive(Default)]
 pub struct Drive {
     driven: Option<Driven>,
+    is_judged: bool,
 }
 
 struct Driven {
     session: Session,
+    books: Option<Books>,
     now_ms: u64,
     auto_sent: bool,
     tags: Tags,
@@ -66,6 +72,11 @@ impl Tags {
 }
 
 impl Drive {
+    /// With books kept beside the session: a line in which it breaks a promise is a panic.
+    pub(crate) fn judged() -> Self {
+        Self { driven: None, is_judged: true }
+    }
+
     /// Answers one line of input.
     pub fn line(&mut self, line: &[u8]) -> Vec<Value> {
         let mut answers = self.take(line).unwrap_or_else(|error| vec![json!({ "error": error.to_string() })]);
@@ -83,8 +94,9 @@ impl Drive {
                 line.end()?;
                 let steps = Steps::default();
                 let (config, auto_sent) = inputs::config(config, &steps)?;
+                let books = self.is_judged.then(|| Books::new(config.clone(), Instant::ZERO));
                 let session = Session::new(config, Instant::ZERO);
-                let driven = Driven { session, now_ms: 0, auto_sent, tags: Tags::default(), steps };
+                let driven = Driven { session, books, now_ms: 0, auto_sent, tags: Tags::default(), steps };
                 Ok(self.driven.insert(driven).drain())
             }
         }
@@ -128,55 +140,60 @@ impl Driven {
     }
 
     fn perform(&mut self, act: Act, now: Instant) -> Option<Value> {
-        let session = &mut self.session;
-        match act {
-            Act::Connected { connection } => session.handle_connected(connection, now),
-            Act::Received { connection, bytes, steps } => {
-                steps.into_iter().for_each(|step| self.steps.push(step));
-                session.handle_received(connection, &bytes, now);
-            }
-            Act::Sent { connection, count } => session.handle_sent(connection, count, now),
-            Act::Disconnected { connection } => session.handle_disconnected(connection, now),
-            Act::Probed { probe, read_write } => session.handle_probed(probe, read_write, now),
-            Act::Timeout => session.handle_timeout(now),
-            Act::Close => session.close(now),
-            Act::Cancel { tag } => session.cancel(self.tags.ids[&tag], now),
-            Act::RemoveWatch { tag } => session.remove_watch(self.tags.ids[&tag], now),
-            Act::Submit { tag, request, options } => {
-                let options = options.at(now);
-                return self.accepted(tag, |session| session.submit(*request, options, now));
-            }
-            Act::AddAuth { tag, info } => return self.accepted(tag, |session| session.add_auth(info, now)),
-            Act::UpdateServers { connect_string } => {
-                let error = session.update_servers(connect_string, now).err()?;
-                return Some(submit_error(None, &error));
-            }
+        let (tag, input) = self.input(act, now);
+        match (self.call(&input, now), tag) {
+            (Ok(Some(id)), Some(tag)) => self.tags.insert(tag, id),
+            (Ok(_), _) => {}
+            (Err(error), tag) => return Some(submit_error(tag.as_deref(), &error)),
         }
         None
     }
 
-    fn accepted(
-        &mut self,
-        tag: String,
-        submit: impl FnOnce(&mut Session) -> Result<RequestId, SubmitError>,
-    ) -> Option<Value> {
-        match submit(&mut self.session) {
-            Ok(id) => {
-                self.tags.insert(tag, id);
-                None
+    /// The call that an act stands for, and the name of what is accepted by it.
+    fn input(&mut self, act: Act, now: Instant) -> (Option<String>, Input) {
+        let input = match act {
+            Act::Connected { connection } => Input::Connected(connection),
+            Act::Received { connection, bytes, steps } => {
+                steps.into_iter().for_each(|step| self.steps.push(step));
+                Input::Received(connection, bytes)
             }
-            Err(error) => Some(submit_error(Some(&tag), &error)),
+            Act::Sent { connection, count } => Input::Sent(connection, count),
+            Act::Disconnected { connection } => Input::Disconnected(connection),
+            Act::Probed { probe, read_write } => Input::Probed(probe, read_write),
+            Act::Timeout => Input::Timeout,
+            Act::Close => Input::Close,
+            Act::Cancel { tag } => Input::Cancel(self.tags.ids[&tag]),
+            Act::RemoveWatch { tag } => Input::RemoveWatch(self.tags.ids[&tag]),
+            Act::Submit { tag, request, options } => {
+                return (Some(tag), Input::Submit(request, options.at(now)));
+            }
+            Act::AddAuth { tag, info } => return (Some(tag), Input::AddAuth(info)),
+            Act::UpdateServers { connect_string } => Input::UpdateServers(connect_string),
+        };
+        (None, input)
+    }
+
+    fn call(&mut self, input: &Input, now: Instant) -> Result<Option<RequestId>, SubmitError> {
+        match &mut self.books {
+            Some(books) => books.call(input, &mut self.session, now),
+            None => input.apply(&mut self.session, now),
         }
     }
 
     fn drain(&mut self) -> Vec<Value> {
         let mut answers = Vec::new();
         while let Some(action) = self.session.poll_action() {
+            if let Some(books) = &mut self.books {
+                books.action(&action, &self.session);
+            }
             let sent = self.auto_sent.then(|| sent(&action)).flatten();
             answers.push(actions::action(&action, &self.tags));
             if let Some((connection, count)) = sent {
-                self.session.handle_sent(connection, count, Instant::from_millis(self.now_ms));
+                let _ = self.call(&Input::Sent(connection, count), Instant::from_millis(self.now_ms));
             }
+        }
+        if let Some(books) = &mut self.books {
+            books.drained(&mut self.session);
         }
         answers
     }

@@ -135,24 +135,26 @@ fn listen(listener: &TcpListener, server: usize, target: SocketAddr, shared: &Ar
             state.streams.insert(link.id, copy);
         }
         drop(state);
-        thread::spawn(move || link.run(client, target).ok());
+        thread::spawn(move || {
+            // A connection that can't be passed on is closed.
+            if link.run(&client, target).is_err() {
+                link.forget(&client);
+            }
+        });
     }
 }
 
 impl Link {
     /// Passes on what is to be passed on, until one of the sides ends.
-    fn run(self, client: TcpStream, target: SocketAddr) -> io::Result<()> {
+    fn run(&self, client: &TcpStream, target: SocketAddr) -> io::Result<()> {
         let server = TcpStream::connect(target)?;
         client.set_nodelay(true)?;
         client.set_write_timeout(Some(PATIENCE))?;
         server.set_nodelay(true)?;
-        let ends = (client.try_clone()?, server.try_clone()?);
         thread::scope(|scope| {
-            scope.spawn(|| self.to_server(&client, &server));
-            scope.spawn(|| self.to_client(&server, &client));
+            scope.spawn(|| self.to_server(client, &server));
+            scope.spawn(|| self.to_client(&server, client));
         });
-        hang_up(&ends.0);
-        hang_up(&ends.1);
         Ok(())
     }
 
@@ -193,8 +195,12 @@ impl Link {
     }
 
     fn end(&self, client: &TcpStream, server: &TcpStream) {
-        hang_up(client);
         hang_up(server);
+        self.forget(client);
+    }
+
+    fn forget(&self, client: &TcpStream) {
+        hang_up(client);
         if self.shared.lock().streams.remove(&self.id).is_some() {
             self.add(Seen::Ended);
         }

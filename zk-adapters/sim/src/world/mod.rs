@@ -1,22 +1,4 @@
 //! Sessions, an ensemble and the network between them, in virtual time and one thread.
-//!
-//! # Example
-//!
-//! ```
-//! use zk_session::{Event, RequestOptions, zk_proto::{CreateMode, OPEN_ACL_UNSAFE, Request}};
-//! use zk_sim::{Options, World};
-//!
-//! let mut world = World::new(Options { servers: 3, ..Options::default() });
-//! let app = world.open(world.config());
-//! let request = Request::create("/app", None, OPEN_ACL_UNSAFE, CreateMode::Ephemeral);
-//! world.submit(app, request, RequestOptions::default())?;
-//! world.run_for(core::time::Duration::from_secs(1));
-//! world.ensemble_mut(|ensemble, now| ensemble.crash(0, now));
-//! world.run_for(core::time::Duration::from_secs(10));
-//! assert!(world.session(app).is_ready());
-//! assert!(world.ensemble().tree(1).get("/app").is_some());
-//! # Ok::<(), zk_session::SubmitError>(())
-//! ```
 
 mod client;
 mod network;
@@ -55,6 +37,8 @@ pub struct World {
     ensemble: SimEnsemble,
     clients: Vec<Client>,
     peers: BTreeMap<PeerId, usize>,
+    /// Whose session was last told something, or asked.
+    speaking: Option<ClientId>,
     is_recording: bool,
     is_telling: bool,
     is_tracing: bool,
@@ -71,6 +55,7 @@ impl World {
             ensemble,
             clients: Vec::new(),
             peers: BTreeMap::new(),
+            speaking: None,
             is_recording: false,
             is_telling: false,
             is_tracing: false,
@@ -157,6 +142,21 @@ impl World {
         self.clients[client.0].inputs.as_deref().unwrap_or_default()
     }
 
+    /// When a session was opened.
+    pub(crate) fn opened_at(&self, client: ClientId) -> Instant {
+        self.clients[client.0].opened_at
+    }
+
+    /// Whose session was last told something, or asked.
+    pub(crate) fn speaking(&self) -> Option<ClientId> {
+        self.speaking
+    }
+
+    /// What is said next is about this one.
+    pub(crate) fn speaks(&mut self, client: ClientId) {
+        self.speaking = Some(client);
+    }
+
     /// All that a session was told as lines for [`drive`](crate::drive), if the world records.
     pub fn transcript(&self, client: ClientId) -> String {
         transcript(self.config_of(client), self.clients[client.0].opened_at, self.inputs(client))
@@ -219,6 +219,7 @@ impl World {
     /// # Errors
     /// As the call has them.
     pub fn input(&mut self, client: ClientId, input: Input) -> Result<Option<RequestId>, SubmitError> {
+        self.speaks(client);
         let accepted = self.clients[client.0].input(input, self.now);
         self.drain(client);
         accepted
@@ -234,6 +235,7 @@ impl World {
         input: Input,
         behind: Duration,
     ) -> Result<Option<RequestId>, SubmitError> {
+        self.speaks(client);
         let now = Instant::ZERO + (self.now - Instant::ZERO).saturating_sub(behind);
         self.clients[client.0].input(input, now)
     }
@@ -458,6 +460,7 @@ impl World {
 
     /// Does all that a session says.
     pub fn drain(&mut self, client: ClientId) {
+        self.speaks(client);
         while let Some(action) = self.clients[client.0].poll() {
             self.obey(client, action);
         }
@@ -467,6 +470,7 @@ impl World {
 
     /// Does one thing that a session says; whether there was one.
     pub fn drain_one(&mut self, client: ClientId) -> bool {
+        self.speaks(client);
         let action = self.clients[client.0].poll();
         let Some(action) = action else { return false };
         self.obey(client, action);

@@ -363,7 +363,7 @@ fn inputs_of_the_past_get_their_status_and_nothing_else() {
             driven.submit(11, "r", GET);
             driven.at(11, input);
         }
-        assert_eq!(driven.at(11, input), [Value::Null; 0], "to {input}");
+        assert_eq!(driven.at(11, input), [] as [Value; 0], "{input}");
         assert_eq!(driven.status(), &before, "{input}");
     }
 }

@@ -6,6 +6,10 @@
 
 mod acts;
 mod captures;
+mod corpora;
+#[cfg(feature = "planted")]
+mod planted;
+mod promises;
 mod replays;
 mod requests;
 mod scenarios;
@@ -14,138 +18,37 @@ mod world;
 
 use core::time::Duration;
 
-use acts::{Act, act, any_config};
+use promises::{replay, walk, walks};
 use proptest::{prelude::*, test_runner::Config as Proptest};
-use world::{Step, Transport, World};
-use zk_session::{Action, Config, ConnectionId, Event, Instant, Session, zk_proto::Bytes};
+use world::{Transport, World};
+use zk_session::{Action, Config, ConnectionId, Event, zk_proto::Bytes};
 use zk_sim::Input;
 
-/// All faults end: the server is there, and answers.
-fn heal(world: &mut World) {
-    world.server.answers_pings = true;
-    world.server.answers_session = true;
-    world.server.read_only = Some(false);
-    world.transport = Transport::Flows;
-    world.settle();
-    if world.link.is_some() {
-        world.cut();
-    }
-}
-
-/// Servers do what they are there for, for at most so long.
-fn serve(world: &mut World, most: Duration) {
-    let end = world.now + most;
-    while !world.state().is_terminal() {
-        if !world.server.unanswered.is_empty() {
-            world.answer();
-        } else if world.link.as_ref().is_some_and(|link| !link.is_up) {
-            world.connect();
-            world.accept_session();
-        } else if world.session.poll_timeout().is_some_and(|due| due <= end) {
-            world.tick();
-        } else {
-            return;
-        }
-    }
-}
-
-/// INV-57: the servers are there again, and the session gets ready, each request answered.
-fn recover(world: &mut World) -> Result<(), String> {
-    let timeout = world.session.negotiated_timeout().max(Duration::from_secs(1));
-    serve(world, timeout * 3);
-    // With less than that between a ping and the silence that it breaks, no session is steady.
-    if world.state().is_terminal() || timeout < Duration::from_secs(2) {
-        return Ok(());
-    }
-    let stats = world.session.stats();
-    let is_well = world.session.is_ready() && stats.accepted == stats.ended;
-    if is_well { Ok(()) } else { Err(format!("{:?}", world.session)) }
-}
-
-fn input_of(request: zk_session::zk_proto::Request) -> Input {
+pub(crate) fn input_of(request: zk_session::zk_proto::Request) -> Input {
     Input::Submit(Box::new(request), zk_session::RequestOptions::default())
-}
-
-fn walk(config: Config, acts: &[Act]) -> World {
-    let mut world = World::new(config);
-    for act in acts {
-        act.perform(&mut world);
-    }
-    world
-}
-
-/// Does the same to another session; `call` makes each call.
-fn replay(config: Config, log: &[Step], mut call: impl FnMut(&mut Session, &Input, Instant)) -> Vec<Action> {
-    let mut session = Session::new(config, World::BEGIN);
-    let mut trace = Vec::new();
-    for step in log {
-        match step {
-            Step::Call(now, input) => call(&mut session, input, *now),
-            Step::Poll => trace.extend(session.poll_action()),
-        }
-    }
-    trace
-}
-
-fn walks() -> impl Strategy<Value = (Config, Vec<Act>)> {
-    (any_config(), proptest::collection::vec(act(), 1..160))
 }
 
 proptest! {
     #![proptest_config(Proptest { cases: 400, max_shrink_time: 30_000, ..Proptest::default() })]
 
-    /// INV-01 and all that is checked after each step; INV-74, INV-75 at the end.
     #[test]
-    fn a_session_keeps_its_promises_whatever_happens_and_can_be_closed((config, acts) in walks()) {
-        let mut world = walk(config, &acts);
-        heal(&mut world);
-        let begin = world.now;
-        let close_timeout = world.session.config().close_timeout;
-        world.do_input(Input::Close);
-        serve(&mut world, close_timeout);
-        prop_assert!(world.state().is_terminal(), "{:?}", world.session);
-        prop_assert!(world.now - begin <= close_timeout);
-        prop_assert_eq!(world.session.stats().accepted, world.session.stats().ended);
+    fn a_session_keeps_its_promises_whatever_happens_and_can_be_closed(walk in walks()) {
+        promises::keeps_its_promises_and_can_be_closed(walk);
     }
 
-    /// INV-57: when all faults end the session is ready again, and each request gets its answer.
     #[test]
-    fn a_session_recovers_from_anything((config, acts) in walks()) {
-        let mut world = walk(config, &acts);
-        heal(&mut world);
-        prop_assert_eq!(recover(&mut world), Ok(()));
+    fn a_session_recovers_from_anything(walk in walks()) {
+        promises::recovers(walk);
     }
 
-    /// INV-75: nobody answers, and it is closed nevertheless.
     #[test]
-    fn a_session_closes_in_time_whatever_the_network_does((config, acts) in walks()) {
-        let mut world = walk(config, &acts);
-        world.settle();
-        world.do_input(Input::Close);
-        let close_timeout = world.session.config().close_timeout;
-        world.advance(close_timeout);
-        let end = world.trace.last();
-        let is_told = matches!(
-            end,
-            Some(Action::Emit(Event::Closed { .. } | Event::Expired { .. } | Event::AuthFailed { .. }))
-        );
-        prop_assert!(is_told, "{:?}", end);
+    fn a_session_closes_in_time_whatever_the_network_does(walk in walks()) {
+        promises::closes_in_time(walk);
     }
 
-    /// INV-64, INV-78: the same calls give the same actions, however the bytes in them are cut.
     #[test]
-    fn cuts_in_what_arrives_make_no_difference((config, acts) in walks(), piece in 1_usize..30) {
-        let world = walk(config.clone(), &acts);
-        let cut = replay(config, &world.log, |session, input, now| match input {
-            // What is due already is told between the pieces.
-            Input::Received(connection, bytes) if session.poll_timeout().is_some_and(|due| due > now) => {
-                for piece in bytes.chunks(piece) {
-                    session.handle_received(*connection, piece, now);
-                }
-            }
-            other => drop(other.apply(session, now)),
-        });
-        prop_assert_eq!(cut, world.trace);
+    fn cuts_in_what_arrives_make_no_difference(walk in walks(), piece in 1_usize..30) {
+        promises::is_the_same_in_pieces(walk, || piece);
     }
 
     /// INV-51, INV-62, INV-80: what must do nothing does nothing, wherever it comes. A clone goes on alike.

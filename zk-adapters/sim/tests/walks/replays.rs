@@ -13,9 +13,8 @@ use zk_session::{
 use zk_sim::Input;
 
 use crate::{
-    heal, recover,
+    promises::{heal, recover, serve},
     scenarios::{Scenario, captured, fifty},
-    serve,
     world::{Step, World},
 };
 

@@ -13,10 +13,10 @@ use zk_sim::Input;
 use crate::{
     captures::captures,
     input_of,
+    promises::{walk, walks},
     requests::{
         add_watch, children_watching, create_as, data, delete, exists_watching, get, get_watching, set,
     },
-    walks,
     world::{Step, Transport, World},
 };
 
@@ -66,7 +66,7 @@ pub(crate) fn fifty() -> Vec<Scenario> {
     let mut runner = TestRunner::deterministic();
     while scenarios.len() < 50 {
         let (config, acts) = walks().new_tree(&mut runner).expect("a walk").current();
-        let world = crate::walk(config.clone(), &acts[..acts.len().min(60)]);
+        let world = walk(config.clone(), &acts[..acts.len().min(60)]);
         if world.log.len() > 60 {
             scenarios.push(Scenario::of(format!("walk {}", scenarios.len()), config, &world));
         }

@@ -1,5 +1,6 @@
 //! The rules: what the clients were told, against what the ensemble did.
 
+mod mirrors;
 mod order;
 mod outcomes;
 mod sessions;
@@ -22,6 +23,7 @@ pub(crate) fn check(books: &Books, history: &History) -> Vec<Violation> {
     violations.extend(outcomes::check(books, &index));
     violations.extend(order::check(books, &index));
     violations.extend(sessions::check(books, &index));
+    violations.extend(mirrors::check(books, &index));
     violations.sort_by_key(|violation| violation.at);
     violations
 }

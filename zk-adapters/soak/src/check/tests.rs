@@ -8,8 +8,8 @@ use zk_session::zk_proto::SessionId;
 use super::check;
 use crate::history::History;
 use crate::ledger::{
-    Answer, Books, Change, End, Fault, Intent, Moment, Operation, Outcome, Read, Ready, Session, Span, Whom,
-    Why,
+    Answer, Books, Change, Checkpoint, End, Fault, Intent, Moment, Operation, Outcome, Read, Ready, Session,
+    Span, Whom, Why,
 };
 use crate::txn_log::{Applied, Body, Txn};
 
@@ -308,6 +308,37 @@ fn nothing_is_done_for_a_session_that_has_ended() {
     case.done(8, 9500, single(created("/t/e", "e")));
     case.operation(5).outcome = Outcome::MaybeApplied(Why::ConnectionLoss);
     case.assert_breaks("nothing is done for a session that has ended");
+}
+
+#[test]
+fn mirrors_keep_up() {
+    let path = "/soak/mirrored/a";
+    let mut case = Case::new();
+    case.operation(0).intent = create(path, "a");
+    case.operation(0).outcome = ok(2, Some(path), None);
+    case.operation(4).intent = write(vec![Change::Delete { path: path.to_owned() }]);
+    case.txn(2).body = single(created(path, "a"));
+    case.txn(6).body = single(Applied::Delete { path: path.to_owned() });
+    let has = |mzxid: Option<i64>, from, to| Checkpoint {
+        client: 0,
+        at: Moment(600),
+        from: EPOCH + from,
+        to: EPOCH + to,
+        znodes: mzxid.map(|mzxid| (path.to_owned(), EPOCH + mzxid)).into_iter().collect(),
+    };
+    for true_one in
+        [has(None, 1, 1), has(Some(2), 1, 2), has(Some(2), 2, 5), has(None, 2, 6), has(None, 6, 6)]
+    {
+        case.books.checkpoints = vec![true_one];
+        case.assert_holds();
+    }
+    let future = has(Some(2), 1, 1);
+    let mut unknown = has(Some(2), 2, 2);
+    unknown.znodes.insert("/soak/mirrored/b".to_owned(), EPOCH + 2);
+    for wrong in [future, unknown, has(None, 2, 5), has(Some(2), 6, 7), has(Some(3), 2, 5)] {
+        case.books.checkpoints = vec![wrong];
+        case.assert_breaks("mirrors keep up");
+    }
 }
 
 #[test]

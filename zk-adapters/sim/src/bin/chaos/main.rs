@@ -1,80 +1,55 @@
 //! Runs many random schedules of faults, each from its own seed, and tells what they came upon.
 //!
 //! `chaos [--seeds N] [--from N] [--steps N] [--threads N] [--least N]`; `chaos --seed N` runs that one alone, and tells its
-//! story. Built with the feature `planted`, `chaos --planted [N]` checks the checks.
+//! story. What fails is made short and printed as a transcript, which `chaos --replay FILE` judges. Built with the feature
+//! `planted`, `chaos --planted [N]` checks the checks.
 
 mod planted;
 mod total;
+mod wanted;
 
-use core::sync::atomic::{AtomicU64, Ordering};
-use std::{process::ExitCode, sync::Mutex, time::Instant};
+use core::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+use std::{path::Path, process::ExitCode, sync::Mutex, time::Instant};
 
 use total::Total;
-use zk_sim::{Broken, Chaos, Outcome};
+use wanted::Wanted;
+use zk_sim::{Broken, Chaos, Outcome, replay};
 
 fn main() -> ExitCode {
     let Some(wanted) = Wanted::parse(std::env::args().skip(1)) else {
-        eprintln!(
-            "usage: chaos [--seed N | --from N --seeds N] [--steps N] [--threads N] [--least N]\n\
-             \x20      chaos --planted [N] [--from N] [--steps N] [--within SECONDS]\n\
-             --least: the run fails if a fault met a state less often than this\n\
-             --planted: plants every defect, or N of them, drawn from the seed that --from tells, and looks for each"
-        );
+        eprintln!("{}", wanted::USAGE);
         return ExitCode::from(2);
     };
     // What is broken is told below.
     std::panic::set_hook(Box::new(|_| {}));
-    let is_well = match wanted.planted {
-        Some(sample) => planted::run(sample, &wanted),
-        None => run(&wanted),
+    if wanted.plant.as_ref().is_some_and(|defect| !planted::plant(defect)) {
+        return ExitCode::from(2);
+    }
+    let is_well = match (&wanted.replay, wanted.planted) {
+        (Some(path), _) => is_well_replayed(path),
+        (None, Some(sample)) => planted::run(sample, &wanted),
+        (None, None) => run(&wanted),
     };
     if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-struct Wanted {
-    from: u64,
-    seeds: u64,
-    steps: u64,
-    threads: usize,
-    least: u64,
-    planted: Option<usize>,
-    within: u64,
-}
-
-impl Wanted {
-    fn parse(args: impl Iterator<Item = String>) -> Option<Self> {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut wanted =
-            Self { from: 0, seeds: 1_000, steps: 2_000, threads, least: 0, planted: None, within: 60 };
-        let mut args = args.peekable();
-        while let Some(name) = args.next() {
-            let value = args.next_if(|value| !value.starts_with("--"));
-            if (name.as_str(), &value) == ("--planted", &None) {
-                wanted.planted = Some(usize::MAX);
-                continue;
-            }
-            let value: u64 = value?.parse().ok()?;
-            match name.as_str() {
-                "--seed" => (wanted.from, wanted.seeds) = (value, 1),
-                "--from" => wanted.from = value,
-                "--seeds" => wanted.seeds = value,
-                "--steps" => wanted.steps = value,
-                "--threads" => wanted.threads = usize::try_from(value).ok()?.max(1),
-                "--within" => wanted.within = value,
-                "--least" => wanted.least = value,
-                "--planted" => wanted.planted = Some(usize::try_from(value).ok()?),
-                _ => return None,
-            }
-        }
-        Some(wanted)
-    }
+fn is_well_replayed(path: &Path) -> bool {
+    let replayed = match std::fs::read_to_string(path) {
+        Ok(transcript) => replay(&transcript).map_err(|broken| broken.message),
+        Err(error) => Err(error.to_string()),
+    };
+    println!("{}", replayed.as_ref().err().map_or("no promise is broken", String::as_str));
+    replayed.is_ok()
 }
 
 /// Runs all seeds; whether all is well.
 fn run(wanted: &Wanted) -> bool {
     let begin = Instant::now();
     let total = Mutex::new(Total::default());
-    let next = AtomicU64::new(wanted.from);
+    let next = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for _ in 0..wanted.threads {
             scope.spawn(|| work(wanted, &next, &total));
@@ -90,10 +65,7 @@ fn run(wanted: &Wanted) -> bool {
 /// Runs seeds until there are no more.
 fn work(wanted: &Wanted, next: &AtomicU64, total: &Mutex<Total>) {
     loop {
-        let seed = next.fetch_add(1, Ordering::Relaxed);
-        if seed >= wanted.from + wanted.seeds {
-            return;
-        }
+        let Some(seed) = wanted.seed(next.fetch_add(1, Ordering::Relaxed)) else { return };
         let result = if wanted.seeds == 1 {
             Chaos::told(seed).run(wanted.steps)
         } else if seed.is_multiple_of(TWICE) {
@@ -101,12 +73,32 @@ fn work(wanted: &Wanted, next: &AtomicU64, total: &Mutex<Total>) {
         } else {
             Chaos::seeded(seed).run(wanted.steps)
         };
-        let mut total = total.lock().expect("no thread panics with it");
         if let Err(broken) = &result {
-            eprintln!("FAILED: chaos --seed {seed} --steps {}\n{}", wanted.steps, broken.message);
+            tell(seed, wanted.steps, broken);
         }
-        total.add(seed, result);
+        total.lock().expect("no thread panics with it").add(seed, result);
     }
+}
+
+/// Tells what a run has broken, and of the first runs, the shortest way to it.
+fn tell(seed: u64, steps: u64, broken: &Broken) {
+    static TOLD: AtomicU64 = AtomicU64::new(0);
+    eprintln!("FAILED: chaos --seed {seed} --steps {steps}\n{}", broken.message);
+    if TOLD.fetch_add(1, Ordering::Relaxed) >= MOST_SHRUNK {
+        return;
+    }
+    let begin = Instant::now();
+    let Some(shrunk) = Chaos::shrink(seed, steps, || begin.elapsed() < LONGEST_SHRINKING) else { return };
+    eprintln!(
+        "shrunk from {} steps to {}, from {} calls to {}{}: {}",
+        broken.step,
+        shrunk.steps,
+        shrunk.all_inputs,
+        shrunk.inputs,
+        if shrunk.is_shown { "" } else { ", which don't show it without the ensemble" },
+        shrunk.broken.message,
+    );
+    print!("{}", shrunk.transcript);
 }
 
 /// INV-78: what is done twice comes out the same.
@@ -118,3 +110,6 @@ fn twice(seed: u64, steps: u64) -> Result<Outcome, Broken> {
 
 /// One of so many seeds runs twice.
 const TWICE: u64 = 250;
+/// So many failed runs are made short, and each within this time.
+const MOST_SHRUNK: u64 = 3;
+const LONGEST_SHRINKING: Duration = Duration::from_secs(20);
