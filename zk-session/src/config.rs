@@ -24,7 +24,8 @@ pub struct Config {
     /// The session timeout to ask for; the server grants it within its own limits. Default: 10 s. In whole
     /// milliseconds, 1 ms to 2³¹ - 1 ms.
     pub session_timeout: Duration,
-    /// Orders the servers and jitters the back-off, and nothing else. Give each session another one.
+    /// Orders the servers and jitters the back-off, and nothing else. Give each session another one, by
+    /// [`Session::with_seed`](crate::Session::with_seed) where they share their configuration.
     pub seed: u64,
     /// A session to resume, instead of creating one. Default: none.
     pub resume: Option<Credentials>,
