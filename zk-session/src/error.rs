@@ -100,12 +100,11 @@ pub enum Failure {
         op: OpCode,
     },
     /// The server answered with success, but the answer can't be read.
-    #[error("the reply (zxid {zxid}) can't be decoded")]
+    #[error("the reply (zxid {zxid}) can't be decoded: {error}")]
     MalformedReply {
         /// The zxid of the reply's header.
         zxid: Zxid,
         /// What is wrong with the body.
-        #[source]
         error: DecodeError,
     },
 }
@@ -137,12 +136,8 @@ pub enum SubmitError {
         limit: usize,
     },
     /// The path breaks ZooKeeper's rules for paths.
-    #[error("invalid path")]
-    InvalidPath(
-        #[source]
-        #[from]
-        PathError,
-    ),
+    #[error(transparent)]
+    InvalidPath(#[from] PathError),
     /// The request can't be sent as it is.
     #[error("invalid argument: {what}")]
     InvalidArgument {

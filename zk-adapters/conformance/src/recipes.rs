@@ -1,5 +1,5 @@
 //! What becomes of several requests that serve one purpose. Each is a test of an adapter, as the
-//! [`scenarios`](crate::scenarios) are.
+//! [`scenarios`](mod@crate::scenarios) are.
 
 use core::time::Duration;
 use std::{thread, time::Instant};
