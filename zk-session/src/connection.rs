@@ -297,7 +297,7 @@ impl Connection {
         }
         let is_interrupted = planted!(SlicesAreInterrupted) && self.has_control();
         let chunk = if self.has_slices() && !is_interrupted {
-            self.slices.split_to(self.slices.len().min(limits.max_send_len))
+            self.next_slice(limits.max_send_len, now)
         } else if self.control.len() >= limits.max_send_len {
             self.control.split_to(limits.max_send_len).freeze()
         } else {
@@ -311,6 +311,15 @@ impl Connection {
         }
         self.window.hand_out(chunk.len());
         Some(chunk)
+    }
+
+    /// Servers hear of a request when its last byte has come.
+    fn next_slice(&mut self, max_len: usize, now: Instant) -> Bytes {
+        let slice = self.slices.split_to(self.slices.len().min(max_len));
+        if let Some(last) = self.in_flight.back_mut().filter(|_| self.slices.is_empty()) {
+            last.sent_at = now;
+        }
+        slice
     }
 
     fn control_and_requests(

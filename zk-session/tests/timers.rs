@@ -9,7 +9,7 @@ use core::time::Duration;
 use support::{SESSION, World, config, data, get_data, millis, reply_frame, sync};
 use zk_session::{
     Action, DisconnectReason, Event, ExpiredBy, ExpiredReason, Expiry, Instant, RequestOptions, State, Timer,
-    zk_proto::{ErrorCode, EventType, Request, Response},
+    zk_proto::{ErrorCode, EventType, Request, Response, SetDataRequest},
 };
 
 fn dropped(world: &mut World) -> Option<DisconnectReason> {
@@ -298,6 +298,33 @@ fn events_from_a_server_that_does_not_hear_us_do_not_put_it_off() {
     }
     assert!(world.events().contains(&Event::MayBeExpired));
     assert_eq!(world.session.negotiated_timeout(), millis(9000));
+}
+
+/// INV-29: a server hears of a request when it has it whole.
+#[test]
+fn a_request_that_leaves_in_slices_counts_from_its_last_byte() {
+    let mut small = config("a:1");
+    small.max_send_len = 100;
+    let mut world = World::ready(small);
+    world.takes_at_once = false;
+    let long =
+        Request::SetData(SetDataRequest { path: "/a".into(), data: Some(vec![7; 150].into()), version: -1 });
+    let request = world.submit(long);
+    world.advance(millis(2000));
+    world.take(100);
+    let last_slice = world.wire().outstanding();
+    assert!((1..100).contains(&last_slice), "{last_slice}");
+    world.take(last_slice);
+    world.reply_to(request, 1, Ok(support::stat()));
+    // Bytes keep coming, but nothing else that is handed out is answered.
+    for _ in 0..8 {
+        world.advance(millis(1000));
+        world.notify(EventType::NODE_CREATED, "/x", 1);
+    }
+    world.advance(millis(999));
+    assert!(!world.events().contains(&Event::MayBeExpired));
+    world.advance(millis(1));
+    assert!(world.events().contains(&Event::MayBeExpired));
 }
 
 /// INV-30.
