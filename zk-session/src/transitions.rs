@@ -103,24 +103,7 @@ impl Session {
         let was_connected = self.state.is_connected();
         self.state = State::Connecting;
         if was_connected {
-            let held = connection.ready_at.is_some_and(|ready| self.now - ready >= self.third());
-            if reason != DisconnectReason::Rebalanced {
-                self.ensemble.connection_lost(held);
-            }
-            self.watches.connection_lost(self.identity.last_zxid);
-            let reached = connection.window.reached();
-            self.identities.connection_lost(connection.auths.iter().copied(), reached);
-            self.fail_or_requeue(connection, &reason);
-            if self.config.on_loss == OnLoss::NewSession {
-                self.leave_session();
-            }
-            if planted!(AuthsEndWithTheConnection) {
-                self.fail_auths(&Failure::ConnectionLoss);
-            }
-            if planted!(DisconnectedIsToldTwice) {
-                self.emit(Event::Disconnected { reason: reason.clone() });
-            }
-            self.emit(Event::Disconnected { reason });
+            self.lost_accepted(connection, reason);
         } else if reason != DisconnectReason::Rebalanced
             && let Some(attempts) = self.ensemble.attempt_failed()
         {
@@ -136,6 +119,28 @@ impl Session {
         } else if !planted!(NothingIsWaitedFor) {
             self.timers.set(Timer::Backoff, self.now + delay);
         }
+    }
+
+    /// A server had accepted the session on it: what was sent there, or waits behind that, ends with it.
+    fn lost_accepted(&mut self, connection: Connection, reason: DisconnectReason) {
+        let held = connection.ready_at.is_some_and(|ready| self.now - ready >= self.third());
+        if reason != DisconnectReason::Rebalanced {
+            self.ensemble.connection_lost(held);
+        }
+        self.watches.connection_lost(self.identity.last_zxid);
+        let reached = connection.window.reached();
+        self.identities.connection_lost(connection.auths.iter().copied(), reached);
+        self.fail_or_requeue(connection, &reason);
+        if self.config.on_loss == OnLoss::NewSession {
+            self.leave_session();
+        }
+        if planted!(AuthsEndWithTheConnection) {
+            self.fail_auths(&Failure::ConnectionLoss);
+        }
+        if planted!(DisconnectedIsToldTwice) {
+            self.emit(Event::Disconnected { reason: reason.clone() });
+        }
+        self.emit(Event::Disconnected { reason });
     }
 
     /// The session is left to time out, with all that belonged to it; the next attempt creates another one.

@@ -11,9 +11,13 @@
 //!
 //! # What follows a lost request
 //!
-//! When a connection is lost, all that was in flight or queued behind it ends with it, in order: no later write is applied
-//! although an earlier one failed unseen. So a sequence of writes that were submitted at once is cut at one place: what was
-//! before it was applied, at most a few are open, and what is `NotSent` was not.
+//! When a connection is lost, all that was in flight or queued behind it ends with it, in order: what is `NotSent` was not applied,
+//! and nothing that was queued behind a lost request is sent later as if nothing had happened.
+//!
+//! Of several requests that are `MaybeApplied` nothing is certain, not even their order. Servers that freeze and come back have
+//! been seen to drop a write and to apply one behind it, of the same session and connection; and a write of a lost connection can be
+//! applied after a later one, sent to another server, was answered. What must not be overtaken carries a version, or a `check` in a
+//! `multi`.
 //!
 //! # Who repeats
 //!

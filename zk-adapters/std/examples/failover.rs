@@ -85,28 +85,7 @@ fn survive(timeline: Timeline, ensemble: &Ensemble) -> Result<(), Failure> {
     let (requesting, path) = (client.clone(), ephemeral.clone());
     thread::spawn(move || request_all_the_time(timeline, &requesting, &path));
 
-    for is_killed in [true, false, true] {
-        thread::sleep(Duration::from_secs(2));
-        let Some(victim) = current(&client, ensemble) else { continue };
-        timeline.say(
-            "servers",
-            format!("{} {}", ensemble.address(victim), if is_killed { "is killed" } else { "is paused" }),
-        );
-        if is_killed {
-            ensemble.kill(victim)
-        } else {
-            ensemble.pause(victim)
-        }
-        while current(&client, ensemble).is_none_or(|server| server == victim) {
-            thread::sleep(Duration::from_millis(5));
-        }
-        if is_killed {
-            ensemble.launch(victim)?
-        } else {
-            ensemble.resume(victim)
-        }
-        timeline.say("servers", format!("{} is back", ensemble.address(victim)));
-    }
+    strike(timeline, ensemble, &client)?;
     thread::sleep(Duration::from_secs(2));
 
     let (other, _) = connect(&servers)?;
@@ -122,6 +101,33 @@ fn survive(timeline: Timeline, ensemble: &Ensemble) -> Result<(), Failure> {
     timeline.say("session", format!("closed, and {ephemeral} with it: {is_gone}"));
     other.close();
     if is_same && is_gone { Ok(()) } else { Err("the session did not survive".into()) }
+}
+
+/// Kills, pauses and kills whatever server the client is on.
+fn strike(timeline: Timeline, ensemble: &Ensemble, client: &Client) -> Result<(), Failure> {
+    for is_killed in [true, false, true] {
+        thread::sleep(Duration::from_secs(2));
+        let Some(victim) = current(client, ensemble) else { continue };
+        timeline.say(
+            "servers",
+            format!("{} {}", ensemble.address(victim), if is_killed { "is killed" } else { "is paused" }),
+        );
+        if is_killed {
+            ensemble.kill(victim)
+        } else {
+            ensemble.pause(victim)
+        }
+        while current(client, ensemble).is_none_or(|server| server == victim) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        if is_killed {
+            ensemble.launch(victim)?
+        } else {
+            ensemble.resume(victim)
+        }
+        timeline.say("servers", format!("{} is back", ensemble.address(victim)));
+    }
+    Ok(())
 }
 
 fn connect(servers: &str) -> Result<(Client, SessionEvents), Failure> {

@@ -113,28 +113,7 @@ async fn survive(timeline: Timeline, ensemble: &Servers) -> Result<(), Failure> 
     timeline.say("watch", format!("set on {ephemeral}"));
     let requests = tokio::spawn(request_all_the_time(timeline, client.clone(), ephemeral.clone()));
 
-    for is_killed in [true, false, true] {
-        sleep(Duration::from_secs(2)).await;
-        let Some(victim) = current(&client, ensemble) else { continue };
-        timeline.say(
-            "servers",
-            format!("{} {}", ensemble.address(victim), if is_killed { "is killed" } else { "is paused" }),
-        );
-        if is_killed {
-            ensemble.kill(victim)
-        } else {
-            ensemble.pause(victim)
-        }
-        while current(&client, ensemble).is_none_or(|server| server == victim) {
-            sleep(Duration::from_millis(5)).await;
-        }
-        if is_killed {
-            ensemble.restart(victim)?
-        } else {
-            ensemble.resume(victim)
-        }
-        timeline.say("servers", format!("{} is back", ensemble.address(victim)));
-    }
+    strike(timeline, ensemble, &client).await?;
     sleep(Duration::from_secs(2)).await;
     requests.abort();
 
@@ -195,6 +174,33 @@ impl Servers {
             Self::Real(ensemble) => ensemble.resume(server),
         }
     }
+}
+
+/// Kills, pauses and kills whatever server the client is on.
+async fn strike(timeline: Timeline, ensemble: &Servers, client: &Client) -> Result<(), Failure> {
+    for is_killed in [true, false, true] {
+        sleep(Duration::from_secs(2)).await;
+        let Some(victim) = current(client, ensemble) else { continue };
+        timeline.say(
+            "servers",
+            format!("{} {}", ensemble.address(victim), if is_killed { "is killed" } else { "is paused" }),
+        );
+        if is_killed {
+            ensemble.kill(victim)
+        } else {
+            ensemble.pause(victim)
+        }
+        while current(client, ensemble).is_none_or(|server| server == victim) {
+            sleep(Duration::from_millis(5)).await;
+        }
+        if is_killed {
+            ensemble.restart(victim)?
+        } else {
+            ensemble.resume(victim)
+        }
+        timeline.say("servers", format!("{} is back", ensemble.address(victim)));
+    }
+    Ok(())
 }
 
 async fn connect(servers: &str) -> Result<(Client, SessionEvents), Failure> {

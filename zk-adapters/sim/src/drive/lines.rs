@@ -21,17 +21,7 @@ pub(super) fn config(config: &Config, secrets: &mut Secrets) -> Value {
     if config.read_only {
         tell("read_only", true.into());
     }
-    for (name, limit, usual) in [
-        ("max_frame_len", config.max_frame_len, usual.max_frame_len),
-        ("max_queued_requests", config.max_queued_requests, usual.max_queued_requests),
-        ("max_queued_bytes", config.max_queued_bytes, usual.max_queued_bytes),
-        ("max_in_flight", config.max_in_flight, usual.max_in_flight),
-        ("max_request_len", config.max_request_len, usual.max_request_len),
-        ("max_watches", config.max_watches, usual.max_watches),
-        ("max_send_len", config.max_send_len, usual.max_send_len),
-        ("max_set_watches_len", config.max_set_watches_len, usual.max_set_watches_len),
-        ("min_frame_rate", config.min_frame_rate as usize, usual.min_frame_rate as usize),
-    ] {
+    for (name, limit, usual) in limits(config, &usual) {
         if limit != usual {
             tell(name, limit.into());
         }
@@ -42,15 +32,8 @@ pub(super) fn config(config: &Config, secrets: &mut Secrets) -> Value {
     if config.close_timeout != usual.close_timeout {
         tell("close_timeout_ms", millis(config.close_timeout));
     }
-    match &config.server_order {
-        ServerOrder::Shuffled => {}
-        ServerOrder::PreferredFirst(servers) => {
-            let servers: Vec<_> = servers.iter().map(ToString::to_string).collect();
-            tell("server_order", servers.into());
-        }
-        _ => {
-            tell("server_order", "as_listed".into());
-        }
+    if let Some(order) = server_order(&config.server_order) {
+        tell("server_order", order);
     }
     if config.on_loss == OnLoss::NewSession {
         tell("on_loss", "new_session".into());
@@ -69,6 +52,31 @@ pub(super) fn config(config: &Config, secrets: &mut Secrets) -> Value {
     }
     tell("auto_sent", false.into());
     json!({ "config": fields })
+}
+
+/// The name of each limit, what it is, and what it is by default.
+fn limits(config: &Config, usual: &Config) -> [(&'static str, usize, usize); 9] {
+    [
+        ("max_frame_len", config.max_frame_len, usual.max_frame_len),
+        ("max_queued_requests", config.max_queued_requests, usual.max_queued_requests),
+        ("max_queued_bytes", config.max_queued_bytes, usual.max_queued_bytes),
+        ("max_in_flight", config.max_in_flight, usual.max_in_flight),
+        ("max_request_len", config.max_request_len, usual.max_request_len),
+        ("max_watches", config.max_watches, usual.max_watches),
+        ("max_send_len", config.max_send_len, usual.max_send_len),
+        ("max_set_watches_len", config.max_set_watches_len, usual.max_set_watches_len),
+        ("min_frame_rate", config.min_frame_rate as usize, usual.min_frame_rate as usize),
+    ]
+}
+
+fn server_order(order: &ServerOrder) -> Option<Value> {
+    match order {
+        ServerOrder::Shuffled => None,
+        ServerOrder::PreferredFirst(servers) => {
+            Some(servers.iter().map(ToString::to_string).collect::<Vec<_>>().into())
+        }
+        _ => Some("as_listed".into()),
+    }
 }
 
 fn resume(credentials: &Credentials) -> Value {
