@@ -249,11 +249,14 @@ impl Record<'_> {
         self.entries.iter().filter_map(|entry| Some((entry, entry.hello()?)))
     }
 
-    /// The ConnectRequests that should resume the session.
+    /// The ConnectRequests that should resume the session: until it expires, which it does by itself if the client comes
+    /// back too late.
     fn resumptions(&self) -> impl Iterator<Item = (&Entry, &ConnectRequest)> {
         let first = self.entries.iter().find(|entry| entry.granted().is_some());
         let first = first.map_or(Duration::MAX, |entry| entry.at);
-        self.hellos().filter(move |(entry, _)| entry.at > first && entry.at < self.facts.expiry)
+        let refused = self.entries.iter().find(|entry| entry.is_refusal());
+        let end = refused.map_or(self.facts.expiry, |entry| entry.at.min(self.facts.expiry));
+        self.hellos().filter(move |(entry, _)| entry.at > first && entry.at < end)
     }
 
     /// What there is before the watch fires.
