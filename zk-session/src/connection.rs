@@ -108,7 +108,7 @@ pub(crate) struct Control {
     xid: i32,
     /// Where it lies in the stream of this connection.
     place: Range<u64>,
-    /// When it was queued.
+    /// When it was queued, and from its last byte on when that was handed out.
     pub(crate) sent_at: Instant,
     pub(crate) owner: Owner,
 }
@@ -295,7 +295,8 @@ impl Connection {
         if !self.window.is_open() {
             return None;
         }
-        let is_interrupted = planted!(SlicesAreInterrupted) && self.has_control();
+        let (had_control, before) = (self.has_control(), self.window.handed_out);
+        let is_interrupted = planted!(SlicesAreInterrupted) && had_control;
         let chunk = if self.has_slices() && !is_interrupted {
             self.next_slice(limits.max_send_len, now)
         } else if self.control.len() >= limits.max_send_len {
@@ -310,10 +311,28 @@ impl Connection {
             self.pings.unanswered.push_back(now);
         }
         self.window.hand_out(chunk.len());
+        if had_control {
+            self.note_left(before, now);
+        }
         Some(chunk)
     }
 
-    /// Servers hear of a request when its last byte has come.
+    /// Servers hear of a frame when its last byte has come: now, for what ends in all that was handed out from here on.
+    fn note_left(&mut self, from: u64, now: Instant) {
+        let to = self.window.handed_out;
+        for control in self.controls.iter_mut().rev().take_while(|control| control.place.end > from) {
+            if control.place.end <= to {
+                control.sent_at = now;
+            }
+        }
+        for auth in self.auths.iter_mut().rev().take_while(|auth| auth.end > from) {
+            if auth.end <= to {
+                auth.sent_at = now;
+            }
+        }
+    }
+
+    /// The same of a request.
     fn next_slice(&mut self, max_len: usize, now: Instant) -> Bytes {
         let slice = self.slices.split_to(self.slices.len().min(max_len));
         if let Some(last) = self.in_flight.back_mut().filter(|_| self.slices.is_empty()) {

@@ -8,8 +8,9 @@ use core::time::Duration;
 
 use support::{SESSION, World, config, data, get_data, millis, reply_frame, sync};
 use zk_session::{
-    Action, DisconnectReason, Event, ExpiredBy, ExpiredReason, Expiry, Instant, RequestOptions, State, Timer,
-    zk_proto::{ErrorCode, EventType, Request, Response, SetDataRequest},
+    Action, AuthInfo, DisconnectReason, Event, ExpiredBy, ExpiredReason, Expiry, Instant, RequestOptions,
+    State, Timer,
+    zk_proto::{Bytes, ErrorCode, EventType, ReplyHeader, Request, Response, SetDataRequest},
 };
 
 fn dropped(world: &mut World) -> Option<DisconnectReason> {
@@ -317,6 +318,33 @@ fn a_request_that_leaves_in_slices_counts_from_its_last_byte() {
     world.take(last_slice);
     world.reply_to(request, 1, Ok(support::stat()));
     // Bytes keep coming, but nothing else that is handed out is answered.
+    for _ in 0..8 {
+        world.advance(millis(1000));
+        world.notify(EventType::NODE_CREATED, "/x", 1);
+    }
+    world.advance(millis(999));
+    assert!(!world.events().contains(&Event::MayBeExpired));
+    world.advance(millis(1));
+    assert!(world.events().contains(&Event::MayBeExpired));
+}
+
+/// INV-29: so does what the session sends by itself, however long the transport keeps it waiting.
+#[test]
+fn an_identity_counts_from_when_it_leaves() {
+    let mut world = World::ready(config("a:1"));
+    world.takes_at_once = false;
+    world.submit(get_data("/a"));
+    let outstanding = world.wire().outstanding();
+    let info = AuthInfo { scheme: "digest".into(), auth: Bytes::from_static(b"me:secret") };
+    let id = world.session.add_auth(info, world.now).expect("accepted");
+    world.note_accepted(id);
+    world.command(|_, _| ());
+    world.advance(millis(2000));
+    world.take(outstanding);
+    let auth = world.wire().outstanding();
+    assert!(auth > 0, "it leaves behind the request");
+    world.take(auth);
+    world.reply(ReplyHeader::AUTH_XID, 0, Ok(Response::Empty));
     for _ in 0..8 {
         world.advance(millis(1000));
         world.notify(EventType::NODE_CREATED, "/x", 1);
