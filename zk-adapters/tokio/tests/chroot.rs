@@ -111,6 +111,7 @@ async fn watches_by_path_below_a_chroot_are_found_and_removed_below_it() {
 async fn recipes_make_what_is_missing_of_a_root_and_stay_below_it() {
     let server = standalone();
     let (outside, mut events) = connect(&server.connect_string()).await;
+    make_familiar(&outside, &mut events).await;
     let app = outside.chroot("/apps/mine").unwrap();
     app.ensure_path("/").patient().await.unwrap();
     assert!(outside.exists("/apps/mine").patient().await.unwrap().is_some());
