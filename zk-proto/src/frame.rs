@@ -52,6 +52,12 @@ impl Frames {
         Reader::part(&self.wire, start, len)
     }
 
+    /// Whether there are no frames, read or unread.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.wire.is_empty()
+    }
+
     /// The header of the next payload, if that is a reply; the payload is still next.
     #[inline(always)]
     pub fn peek_reply(&self) -> Option<ReplyHeader> {

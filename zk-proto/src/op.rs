@@ -318,7 +318,7 @@ impl Response {
     ///
     /// # Errors
     /// If the record is malformed, or the operation is none that a client can ask for.
-    #[inline]
+    #[inline(always)]
     pub fn decode(op: OpCode, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Self::decode_then(op, input, |response| response)
     }

@@ -52,6 +52,10 @@ impl Outbox {
         self.frames = frames;
     }
 
+    fn holds_frames(&self) -> bool {
+        !self.frames.is_empty()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.actions.is_empty() && self.replies == 0
     }
@@ -78,7 +82,9 @@ impl Session {
         match self.outbox.actions.pop_front() {
             Some((_, action)) => Some(action),
             None => {
-                self.forget_told();
+                if self.outbox.holds_frames() {
+                    self.forget_told();
+                }
                 self.next_action()
             }
         }
@@ -86,7 +92,7 @@ impl Session {
 
     /// Reads all replies now, for other frames take the place of those that they lie in.
     pub(crate) fn read_replies(&mut self) {
-        if !self.requests.has_answered() {
+        if !self.outbox.holds_frames() {
             return;
         }
         let actions = core::mem::take(&mut self.outbox.actions);
@@ -101,9 +107,7 @@ impl Session {
 
     /// All replies are told: what they lay in isn't needed any more.
     fn forget_told(&mut self) {
-        if self.requests.has_answered() {
-            self.requests.forget_answered();
-        }
+        self.requests.forget_answered();
         self.outbox.frames = Frames::default();
     }
 

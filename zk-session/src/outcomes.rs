@@ -105,6 +105,7 @@ impl Session {
     }
 
     /// The same for one that was kept.
+    #[inline(never)]
     fn enqueue_retained(&mut self, mut accepted: Accepted) {
         let Some(retained) = &mut accepted.retained else { return };
         // On an earlier connection another operation may have stood in for it.

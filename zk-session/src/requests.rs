@@ -190,10 +190,14 @@ impl Requests {
     }
 
     /// Drops the frames of ended requests at the front, and all of them once they hold most of the memory.
+    #[inline]
     fn drop_ended(&mut self) {
-        if self.ended == 0 {
-            return;
+        if self.ended > 0 {
+            self.drop_some_ended();
         }
+    }
+
+    fn drop_some_ended(&mut self) {
         let first = self.first_waiting();
         let ended = self.all.range(first..).take_while(|entry| entry.request.has_ended);
         let (count, len) =
@@ -340,8 +344,10 @@ impl Requests {
 
     /// Forgets those that are left, with nothing to tell.
     pub(crate) fn forget_answered(&mut self) {
-        self.all.drain(..self.answered);
-        self.answered = 0;
+        if self.answered > 0 {
+            self.all.drain(..self.answered);
+            self.answered = 0;
+        }
     }
 }
 

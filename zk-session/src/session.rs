@@ -326,6 +326,7 @@ impl Session {
         }
     }
 
+    #[inline(never)]
     fn accept_rooted(
         &mut self,
         request: &Request,
