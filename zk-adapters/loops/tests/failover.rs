@@ -1,8 +1,10 @@
 //! Each program's session goes on when its server is killed.
 
+use core::time::Duration;
 use std::{
     io::{BufRead, BufReader},
     process::{Command, Stdio},
+    thread,
 };
 
 use zk_harness::Ensemble;
@@ -24,6 +26,8 @@ fn survives(program: &str) {
             server = (0..ensemble.len()).find(is_it);
         }
         if line.contains("created /loops-") {
+            // Its timers tick meanwhile: that must not cost it its connection.
+            thread::sleep(TICKS);
             ensemble.kill(server.expect("it is on one of the servers"));
         }
         survived |= line.contains("survived, and owns its znode: true");
@@ -36,6 +40,7 @@ fn survives(program: &str) {
     }
     assert!(output.status.success(), "{told}{complaint}");
     assert!(survived && told.contains("Closed { confirmed: true }"), "{told}");
+    assert!(told.contains("ConnectionLost"), "it didn't see that its server was gone: {told}");
 }
 
 #[test]
@@ -67,4 +72,6 @@ fn each_program_is_short_enough_to_be_read() {
     }
 }
 
+/// Some of the application's periods.
+const TICKS: Duration = Duration::from_millis(500);
 const NO_IO_URING: &str = "this kernel has no io_uring";

@@ -73,7 +73,9 @@ impl Driver {
             }
             let timeout = self.application.timeout(&self.session, self.now());
             let seen = next(self.link.as_mut(), timeout).await;
-            if let (Some(seen), Some(link)) = (seen, self.link.take()) {
+            if let Some(seen) = seen
+                && let Some(link) = self.link.take()
+            {
                 self.link = self.take_up(link, seen);
             }
             let now = self.now();
