@@ -2,7 +2,7 @@ use core::fmt;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::Reader;
+use crate::{Jute as _, Reader, ReplyHeader};
 
 /// Cuts a stream of bytes into frames: a length of 4 bytes, then so many bytes of payload.
 ///
@@ -52,6 +52,27 @@ impl Frames {
         Reader::part(&self.wire, start, len)
     }
 
+    /// Whether there are no frames, read or unread.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.wire.is_empty()
+    }
+
+    /// The header of the next payload, if that is a reply; the payload is still next.
+    #[inline(always)]
+    pub fn peek_reply(&self) -> Option<ReplyHeader> {
+        let header = self.wire.get(self.at + LEN..)?.first_chunk()?;
+        (self.len_at(self.at)? >= ReplyHeader::MIN_LEN).then(|| ReplyHeader::read(header))
+    }
+
+    /// Leaves the next payload out.
+    #[inline]
+    pub fn pass(&mut self) {
+        if let Some(len) = self.len_at(self.at) {
+            self.at += LEN + len;
+        }
+    }
+
     /// Where the frame begins that is next.
     #[inline]
     pub fn place(&self) -> usize {
@@ -68,8 +89,13 @@ impl Frames {
     /// Where the payload of the frame that begins there lies, and its length.
     #[inline]
     fn payload(&self, place: usize) -> Option<(usize, usize)> {
+        Some((place + LEN, self.len_at(place)?))
+    }
+
+    #[inline(always)]
+    fn len_at(&self, place: usize) -> Option<usize> {
         let len = self.wire.get(place..)?.first_chunk()?;
-        Some((place + LEN, u32::from_be_bytes(*len) as usize))
+        Some(u32::from_be_bytes(*len) as usize)
     }
 }
 

@@ -320,27 +320,37 @@ impl Response {
     /// If the record is malformed, or the operation is none that a client can ask for.
     #[inline(always)]
     pub fn decode(op: OpCode, input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Self::decode_then(op, input, |response| response)
+    }
+
+    /// The same, handed on: responses are large, and what is made of this one is made where it goes.
+    #[inline(always)]
+    pub fn decode_then<T>(
+        op: OpCode,
+        input: &mut Reader<'_>,
+        then: impl FnOnce(Result<Self, DecodeError>) -> T,
+    ) -> T {
         match op {
-            OpCode::CREATE => Ok(Self::Create(Jute::decode(input)?)),
+            OpCode::CREATE => then(Jute::decode(input).map(Self::Create)),
             OpCode::CREATE2 | OpCode::CREATE_CONTAINER | OpCode::CREATE_TTL => {
-                Ok(Self::Create2(Jute::decode(input)?))
+                then(Jute::decode(input).map(Self::Create2))
             }
-            OpCode::EXISTS => Ok(Self::Exists(Jute::decode(input)?)),
-            OpCode::GET_DATA => Ok(Self::GetData(Jute::decode(input)?)),
-            OpCode::SET_DATA => Ok(Self::SetData(Jute::decode(input)?)),
-            OpCode::GET_ACL => Ok(Self::GetAcl(Jute::decode(input)?)),
-            OpCode::SET_ACL => Ok(Self::SetAcl(Jute::decode(input)?)),
-            OpCode::GET_CHILDREN => Ok(Self::GetChildren(Jute::decode(input)?)),
-            OpCode::GET_CHILDREN2 => Ok(Self::GetChildren2(Jute::decode(input)?)),
-            OpCode::SYNC => Ok(Self::Sync(Jute::decode(input)?)),
-            OpCode::MULTI => Ok(Self::Multi(Jute::decode(input)?)),
-            OpCode::MULTI_READ => Ok(Self::MultiRead(Jute::decode(input)?)),
-            OpCode::RECONFIG => Ok(Self::Reconfig(Jute::decode(input)?)),
-            OpCode::ADD_WATCH => Ok(Self::AddWatch(Jute::decode(input)?)),
-            OpCode::GET_EPHEMERALS => Ok(Self::GetEphemerals(Jute::decode(input)?)),
-            OpCode::GET_ALL_CHILDREN_NUMBER => Ok(Self::GetAllChildrenNumber(Jute::decode(input)?)),
-            OpCode::WHO_AM_I => Ok(Self::WhoAmI(Jute::decode(input)?)),
-            OpCode::SASL => Ok(Self::Sasl(Jute::decode(input)?)),
+            OpCode::EXISTS => then(Jute::decode(input).map(Self::Exists)),
+            OpCode::GET_DATA => then(Jute::decode(input).map(Self::GetData)),
+            OpCode::SET_DATA => then(Jute::decode(input).map(Self::SetData)),
+            OpCode::GET_ACL => then(Jute::decode(input).map(Self::GetAcl)),
+            OpCode::SET_ACL => then(Jute::decode(input).map(Self::SetAcl)),
+            OpCode::GET_CHILDREN => then(Jute::decode(input).map(Self::GetChildren)),
+            OpCode::GET_CHILDREN2 => then(Jute::decode(input).map(Self::GetChildren2)),
+            OpCode::SYNC => then(Jute::decode(input).map(Self::Sync)),
+            OpCode::MULTI => then(Jute::decode(input).map(Self::Multi)),
+            OpCode::MULTI_READ => then(Jute::decode(input).map(Self::MultiRead)),
+            OpCode::RECONFIG => then(Jute::decode(input).map(Self::Reconfig)),
+            OpCode::ADD_WATCH => then(Jute::decode(input).map(Self::AddWatch)),
+            OpCode::GET_EPHEMERALS => then(Jute::decode(input).map(Self::GetEphemerals)),
+            OpCode::GET_ALL_CHILDREN_NUMBER => then(Jute::decode(input).map(Self::GetAllChildrenNumber)),
+            OpCode::WHO_AM_I => then(Jute::decode(input).map(Self::WhoAmI)),
+            OpCode::SASL => then(Jute::decode(input).map(Self::Sasl)),
             OpCode::DELETE
             | OpCode::DELETE_CONTAINER
             | OpCode::PING
@@ -350,8 +360,8 @@ impl Response {
             | OpCode::AUTH
             | OpCode::SET_WATCHES
             | OpCode::SET_WATCHES2
-            | OpCode::CLOSE_SESSION => Ok(Self::Empty),
-            _ => Err(unknown(op, input.position(), ReplyHeader::NAME)),
+            | OpCode::CLOSE_SESSION => then(Ok(Self::Empty)),
+            _ => then(Err(unknown(op, input.position(), ReplyHeader::NAME))),
         }
     }
 }

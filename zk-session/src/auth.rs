@@ -174,8 +174,9 @@ impl Session {
     pub(crate) fn on_auth_reply(&mut self, err: ErrorCode) {
         let Some(connection) = &mut self.connection else { return };
         let Some(sent) = connection.auth_answered() else { return };
+        #[cfg(feature = "planted")]
         if planted!(AuthRepliesTakeRequests) {
-            connection.in_flight.pop_front();
+            self.requests.forget(false);
         }
         self.heard_of(sent.sent_at, false);
         let added = &mut self.identities.added[sent.index];

@@ -116,7 +116,7 @@ impl Session {
                 self.timers.set(Timer::Ping, again);
             }
         }
-        self.queue.shrink();
+        self.requests.shrink();
         if self.deadlines.is_empty() {
             self.deadlines = VecDeque::new();
         }

@@ -8,10 +8,11 @@ use bytes::{Bytes, BytesMut};
 use zk_proto::{ErrorCode, FrameDecoder, ReplyHeader, Request, ServerAddr, WatcherEvent, Zxid};
 
 use crate::{
-    ConnectionId, Instant, RequestId,
+    ConnectionId, Instant,
+    accepted::Accepted,
     auth::AuthSent,
     rearm::{Batch, Rearm},
-    requests::{Accepted, Queue},
+    requests::{HandOut, Requests, Sent},
     sasl::Exchange,
     watches::Fired,
 };
@@ -28,8 +29,6 @@ pub(crate) struct Connection {
     control: BytesMut,
     /// What is left of a long frame that is handed out in slices; it goes before everything.
     slices: Bytes,
-    /// Requests that were handed out, those too that have had their outcome without a reply.
-    pub(crate) in_flight: VecDeque<InFlight>,
     /// Session-owned frames that are answered in their turn.
     controls: VecDeque<Control>,
     /// Requests that begin before this in the stream had been handed out when the server last answered one.
@@ -83,24 +82,6 @@ impl Stage {
     }
 }
 
-/// A request that was handed out and wants an answer.
-#[derive(Clone, Debug)]
-#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
-pub(crate) struct InFlight {
-    pub(crate) request: Accepted,
-    xid: i32,
-    /// Where its first byte lies in the stream of this connection.
-    pub(crate) start: u64,
-    pub(crate) sent_at: Instant,
-}
-
-impl InFlight {
-    /// Whether a reply with this xid answers it, so much of the stream having been handed out.
-    fn is_answered(&self, xid: i32, handed_out: u64) -> bool {
-        self.xid == xid && self.start + u64::from(self.request.len) <= handed_out
-    }
-}
-
 /// A session-owned frame that takes its turn among the requests.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
@@ -114,7 +95,7 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// As for a request.
+    /// Whether a reply with this xid answers it, so much of the stream having been handed out.
     fn is_answered(&self, xid: i32, handed_out: u64) -> bool {
         self.xid == xid && self.place.end <= handed_out
     }
@@ -134,7 +115,7 @@ pub(crate) enum Owner {
 /// What a reply answers that isn't the oldest request.
 #[derive(Debug)]
 pub(crate) enum Answered {
-    Request(InFlight),
+    Request(Accepted, Sent),
     Control(Control),
 }
 
@@ -209,7 +190,6 @@ impl Connection {
             window: Window::default(),
             control: BytesMut::new(),
             slices: Bytes::new(),
-            in_flight: VecDeque::new(),
             controls: VecDeque::new(),
             answered_to: 0,
             pings: Pings::default(),
@@ -265,9 +245,9 @@ impl Connection {
         self.controls.push_back(Control { xid, place, sent_at: now, owner });
     }
 
-    /// How many frames wait for an answer in its turn.
-    pub(crate) fn unanswered(&self) -> usize {
-        self.in_flight.len() + self.controls.len()
+    /// How many session-owned frames wait for an answer in its turn.
+    pub(crate) fn unanswered_controls(&self) -> usize {
+        self.controls.len()
     }
 
     /// Queues a ping, unless one waits already. Tells whether it may leave: not while nothing but SASL tokens may,
@@ -287,9 +267,9 @@ impl Connection {
     /// The next chunk, if anything waits and nothing is outstanding.
     pub(crate) fn next_chunk(
         &mut self,
-        queue: &mut Queue,
+        requests: &mut Requests,
         limits: SendLimits,
-        xid: &mut Xids,
+        xids: &mut Xids,
         now: Instant,
     ) -> Option<Bytes> {
         if !self.window.is_open() {
@@ -298,11 +278,11 @@ impl Connection {
         let (had_control, before) = (self.has_control(), self.window.handed_out);
         let is_interrupted = planted!(SlicesAreInterrupted) && had_control;
         let chunk = if self.has_slices() && !is_interrupted {
-            self.next_slice(limits.max_send_len, now)
+            self.next_slice(requests, limits.max_send_len, now)
         } else if self.control.len() >= limits.max_send_len {
             self.control.split_to(limits.max_send_len).freeze()
         } else {
-            self.control_and_requests(queue, limits, xid, now)
+            self.control_and_requests(requests, limits, xids, now)
         };
         if chunk.is_empty() {
             return None;
@@ -333,89 +313,90 @@ impl Connection {
     }
 
     /// The same of a request.
-    fn next_slice(&mut self, max_len: usize, now: Instant) -> Bytes {
+    fn next_slice(&mut self, requests: &mut Requests, max_len: usize, now: Instant) -> Bytes {
         let slice = self.slices.split_to(self.slices.len().min(max_len));
-        if let Some(last) = self.in_flight.back_mut().filter(|_| self.slices.is_empty()) {
-            last.sent_at = now;
+        if self.slices.is_empty() {
+            requests.youngest_left(now);
         }
         slice
     }
 
     fn control_and_requests(
         &mut self,
-        queue: &mut Queue,
+        requests: &mut Requests,
         limits: SendLimits,
         xids: &mut Xids,
         now: Instant,
     ) -> Bytes {
-        let room = limits.max_in_flight.saturating_sub(self.unanswered());
-        let has_requests = self.stage.is_open() && room > 0 && !queue.is_empty();
+        let room = limits.max_in_flight.saturating_sub(requests.in_flight() + self.controls.len());
+        let has_requests = self.stage.is_open() && room > 0 && requests.waiting() > 0;
         let control = if self.has_control() { self.control.split() } else { BytesMut::new() };
         if !has_requests {
             return control.freeze();
         }
-        let base = self.window.handed_out + control.len() as u64;
-        let in_flight = &mut self.in_flight;
         let max_len = limits.max_send_len - control.len();
-        let mut requests = queue.hand_out(
-            room,
+        let hand_out = HandOut {
+            max_requests: room,
             max_len,
-            self.lacks_create2,
-            || xids.next(),
-            |request, xid, offset| {
-                in_flight.push_back(InFlight { request, xid, start: base + offset as u64, sent_at: now });
-            },
-        );
-        if requests.len() > max_len {
-            self.slices = requests.split_off(max_len);
+            lacks_create2: self.lacks_create2,
+            start: self.window.handed_out + control.len() as u64,
+            now,
+        };
+        let mut frames = requests.hand_out(hand_out, xids);
+        if frames.len() > max_len {
+            self.slices = frames.split_off(max_len);
         }
         if control.is_empty() {
-            return requests;
+            return frames;
         }
         let mut chunk = control;
-        chunk.extend_from_slice(&requests);
+        chunk.extend_from_slice(&frames);
         chunk.freeze()
     }
 
-    /// The request that a reply answers, where it is the oldest frame of all.
-    #[inline(always)]
-    pub(crate) fn answered_in_turn(&self, xid: i32) -> Option<&InFlight> {
-        if !self.controls.is_empty() && !self.is_request_next() {
+    /// The stream as far as replies can answer what lies in it: handed out, and not behind a session-owned frame.
+    pub(crate) fn answerable(&self) -> u64 {
+        let control = self.controls.front().map(|frame| frame.place.start);
+        control.map_or(self.window.handed_out, |control| control.min(self.window.handed_out))
+    }
+
+    /// The server has answered a request.
+    pub(crate) fn note_answer(&mut self) {
+        self.answered_to = self.window.handed_out;
+    }
+
+    /// Takes out the request that a reply answers, where it is the oldest frame of all.
+    pub(crate) fn take_oldest(&mut self, requests: &mut Requests, xid: i32) -> Option<(Accepted, Sent)> {
+        if !self.is_request_next(requests) {
             return None;
         }
-        self.in_flight.front().filter(|oldest| oldest.is_answered(xid, self.window.handed_out))
-    }
-
-    /// Takes it out.
-    #[inline(always)]
-    pub(crate) fn take_oldest(&mut self) -> Option<InFlight> {
+        let oldest = requests.take_oldest(xid, self.window.handed_out)?;
         self.answered_to = self.window.handed_out;
-        self.in_flight.pop_front()
+        Some(oldest)
     }
 
-    fn is_request_next(&self) -> bool {
-        let request = self.in_flight.front().map(|frame| frame.start);
+    fn is_request_next(&self, requests: &Requests) -> bool {
         let control = self.controls.front().map(|frame| frame.place.start);
-        request.is_some_and(|request| control.is_none_or(|control| request < control))
+        requests.oldest_start().is_some_and(|request| control.is_none_or(|control| request < control))
     }
 
     /// Takes out what else a reply answers: the oldest session-owned frame, where that comes next, or a later frame
     /// that a server may refuse ahead of its turn. None if the reply fits nothing that was handed out whole.
-    pub(crate) fn answered(&mut self, xid: i32, err: ErrorCode) -> Option<Answered> {
+    pub(crate) fn answered(&mut self, requests: &mut Requests, xid: i32, err: ErrorCode) -> Option<Answered> {
         let handed_out = self.window.handed_out;
-        if !self.is_request_next()
+        if !self.is_request_next(requests)
             && let Some(oldest) = self.controls.pop_front_if(|oldest| oldest.is_answered(xid, handed_out))
         {
             return Some(Answered::Control(oldest));
         }
-        if REFUSED_EARLY.contains(&err) { self.refused_early(xid) } else { None }
+        if REFUSED_EARLY.contains(&err) { self.refused_early(requests, xid) } else { None }
     }
 
-    fn refused_early(&mut self, xid: i32) -> Option<Answered> {
+    fn refused_early(&mut self, requests: &mut Requests, xid: i32) -> Option<Answered> {
         let handed_out = self.window.handed_out;
-        if let Some(index) = self.in_flight.iter().position(|frame| frame.is_answered(xid, handed_out)) {
+        if let Some((request, sent)) = requests.take_early(xid, handed_out) {
             self.answered_to = handed_out;
-            return Some(Answered::Request(self.in_flight.remove(index)?));
+            return Some(Answered::Request(request, sent));
         }
         let index = self.controls.iter().position(|frame| frame.is_answered(xid, handed_out))?;
         Some(Answered::Control(self.controls.remove(index)?))
@@ -427,21 +408,10 @@ impl Connection {
         self.answered_to <= start
     }
 
-    /// The request, if it is in flight and has had no outcome.
-    pub(crate) fn find(&mut self, id: RequestId) -> Option<&mut Accepted> {
-        let index = self.in_flight.binary_search_by_key(&id, |frame| frame.request.id).ok()?;
-        self.in_flight.get_mut(index).map(|frame| &mut frame.request).filter(|request| !request.has_ended)
-    }
-
     /// Takes out the oldest auth packet, if it was handed out whole.
     pub(crate) fn auth_answered(&mut self) -> Option<AuthSent> {
         let handed_out = self.window.handed_out;
         self.auths.pop_front_if(|sent| sent.end <= handed_out)
-    }
-
-    /// Forgets that there will be an answer to what was given up.
-    pub(crate) fn forget_abandoned(&mut self) {
-        self.in_flight.retain(|frame| !frame.request.has_ended);
     }
 
     /// Nothing is in flight, queued or half received: memory that traffic had needed can go.
@@ -449,9 +419,6 @@ impl Connection {
         self.decoder.shrink();
         if self.control.is_empty() {
             self.control = BytesMut::new();
-        }
-        if self.in_flight.is_empty() {
-            self.in_flight = VecDeque::new();
         }
         if self.controls.is_empty() {
             self.controls = VecDeque::new();

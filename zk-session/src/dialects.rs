@@ -11,7 +11,7 @@ use core::time::Duration;
 use zk_proto::{ErrorCode, OpCode, ReplyHeader, ServerAddr, Zxid};
 
 use crate::{
-    DisconnectReason, Failure, Instant, OnLoss, RequestId, Session, connection::Turn, requests::Accepted,
+    DisconnectReason, Failure, Instant, OnLoss, RequestId, Session, accepted::Accepted, connection::Turn,
     unwatch,
 };
 
@@ -113,9 +113,10 @@ impl Session {
         let Some(ops) = self.dialects.unsupported_at(&connection.server) else { return };
         let is_unsupported =
             |accepted: &&Accepted| accepted.op != OpCode::CREATE2 && ops.contains(&accepted.op);
-        let ended: Vec<_> = self.queue.iter().filter(is_unsupported).map(|accepted| accepted.id).collect();
+        let ended: Vec<_> =
+            self.requests.iter_waiting().filter(is_unsupported).map(|accepted| accepted.id).collect();
         for id in ended {
-            if let Some(accepted) = self.queue.remove(id) {
+            if let Some((accepted, _)) = self.requests.end(id) {
                 let failure = Failure::Unsupported { op: accepted.op };
                 self.fail_queued(&accepted, failure);
             }
@@ -136,8 +137,8 @@ impl Session {
             return;
         };
         let is_unsupported = op != OpCode::CREATE2 && self.dialects.lacks(&connection.server, op);
-        let removed = if is_unsupported { self.queue.remove(id) } else { None };
-        if let Some(accepted) = removed {
+        let removed = if is_unsupported { self.requests.end(id) } else { None };
+        if let Some((accepted, _)) = removed {
             self.fail_queued(&accepted, Failure::Unsupported { op });
         }
     }

@@ -88,6 +88,7 @@ extern crate std;
 #[macro_use]
 mod planted;
 
+mod accepted;
 mod action;
 mod admission;
 mod auth;

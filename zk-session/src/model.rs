@@ -18,7 +18,6 @@ impl Session {
             outbox,
             timers,
             connection,
-            queue,
             watches,
             identity,
             identities,
@@ -32,17 +31,17 @@ impl Session {
             dialects,
             epoch,
             probes,
-            retryable,
             connections,
             requests,
+            accepted,
         } = self;
         let growth = connection.as_ref().and_then(|connection| connection.growth.as_ref());
         let grown = growth.map(|growth| stats.bytes_received - growth.received);
         (
-            (grown, state, now, outbox, timers, connection, queue),
+            (grown, state, now, outbox, timers, connection, requests),
             (watches, identity, identities, xids, closing, ensemble, deadlines),
             (watches_asked_for, search, probe_interval, dialects, epoch, probes),
-            (retryable, connections, requests),
+            (connections, accepted),
         )
     }
 }

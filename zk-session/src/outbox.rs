@@ -2,85 +2,62 @@
 
 use alloc::collections::VecDeque;
 
-use zk_proto::{DecodeError, Frames, Jute as _, OpCode, ReplyHeader, Response, Zxid};
+use zk_proto::{DecodeError, Frames, Jute as _, ReplyHeader, Response};
 
-use crate::{Action, Event, Failure, RequestError, RequestId, Session, action::Reply};
+use crate::{
+    Action, Delivery, Event, Failure, RequestError, Session,
+    action::Reply,
+    requests::{Place, Unread},
+};
 
 /// Actions, in order. Responses are large, so they are made only where they go: until it is polled, a reply from which
-/// nothing but its request's outcome follows lies among the frames that came.
+/// nothing but its request's outcome follows lies among the frames that came, and its request among the others.
 #[derive(Clone, Default)]
 #[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Outbox {
-    order: VecDeque<Next>,
-    actions: VecDeque<Action>,
+    /// Each with the number of unread replies that come before it, and after the one before it.
+    actions: VecDeque<(usize, Action)>,
+    /// So many unread replies come after the last action.
+    replies: usize,
     /// What unread replies lie in; nothing, if there are none.
     frames: Frames,
-    unread: usize,
-}
-
-#[derive(Clone, Copy)]
-#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
-enum Next {
-    Action,
-    Reply(Unread),
-}
-
-/// A successful reply whose response hasn't been read.
-#[derive(Clone, Copy)]
-#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
-pub(crate) struct Unread {
-    pub(crate) request: RequestId,
-    pub(crate) zxid: Zxid,
-    /// Where its frame begins.
-    pub(crate) place: usize,
-    pub(crate) op: OpCode,
-}
-
-impl Unread {
-    #[inline(always)]
-    fn told(self, result: Result<Response, RequestError>) -> Action {
-        Action::Emit(Event::Reply(Reply { request: self.request, zxid: self.zxid, result }))
-    }
 }
 
 impl Outbox {
     #[inline]
     pub(crate) fn push(&mut self, action: Action) {
-        self.order.push_back(Next::Action);
-        self.actions.push_back(action);
+        self.actions.push_back((core::mem::take(&mut self.replies), action));
     }
 
     /// Puts in a reply that lies in the frames to be kept next.
     #[inline]
-    pub(crate) fn push_unread(&mut self, unread: Unread) {
-        self.order.push_back(Next::Reply(unread));
-        self.unread += 1;
+    pub(crate) fn push_unread(&mut self) {
+        self.replies += 1;
     }
 
-    /// Keeps frames for as long as replies in them are unread.
-    pub(crate) fn keep(&mut self, frames: Frames) {
-        if self.unread > 0 {
-            self.frames = frames;
-        }
-    }
-
-    /// Reads the first reply of those that are unread.
+    /// Whether an unread reply is next; from now on it counts as told.
     #[inline(always)]
-    fn read(&mut self, unread: Unread) -> Result<Response, DecodeError> {
-        let mut reader = self.frames.again(unread.place);
-        let response = match ReplyHeader::decode(&mut reader) {
-            Ok(_) => Response::decode(unread.op, &mut reader),
-            Err(error) => Err(error),
+    fn is_reply_next(&mut self) -> bool {
+        let replies = match self.actions.front_mut() {
+            Some((replies, _)) => replies,
+            None => &mut self.replies,
         };
-        self.unread -= 1;
-        if self.unread == 0 {
-            self.frames = Frames::default();
-        }
-        response
+        let is_reply = *replies > 0;
+        *replies -= usize::from(is_reply);
+        is_reply
+    }
+
+    /// Keeps frames while replies in them are unread.
+    pub(crate) fn keep(&mut self, frames: Frames) {
+        self.frames = frames;
+    }
+
+    fn holds_frames(&self) -> bool {
+        !self.frames.is_empty()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.order.is_empty()
+        self.actions.is_empty() && self.replies == 0
     }
 
     /// Gives memory back that an emptied outbox still holds.
@@ -94,43 +71,83 @@ impl Outbox {
 impl Session {
     /// What has to be done next, each thing once and in order; none if there is nothing more for now.
     pub fn poll_action(&mut self) -> Option<Action> {
-        match self.outbox.order.pop_front() {
-            Some(Next::Reply(unread)) if self.chroot.is_root() => match self.outbox.read(unread) {
-                Ok(response) => Some(unread.told(Ok(response))),
-                Err(error) => Some(self.malformed(unread, error)),
-            },
-            Some(Next::Reply(unread)) => Some(self.read_reply(unread)),
-            Some(Next::Action) => self.outbox.actions.pop_front(),
-            None => self.next_action(),
+        if self.outbox.is_reply_next()
+            && let Some(unread) = self.requests.take_unread()
+        {
+            if self.chroot.is_root() {
+                return Some(read(&self.outbox.frames, unread, &mut self.stats.failed));
+            }
+            return Some(self.read_rooted(unread));
+        }
+        match self.outbox.actions.pop_front() {
+            Some((_, action)) => Some(action),
+            None => {
+                if self.outbox.holds_frames() {
+                    self.forget_told();
+                }
+                self.next_action()
+            }
         }
     }
 
     /// Reads all replies now, for other frames take the place of those that they lie in.
     pub(crate) fn read_replies(&mut self) {
-        if self.outbox.unread == 0 {
+        if !self.outbox.holds_frames() {
             return;
         }
-        for next in core::mem::take(&mut self.outbox.order) {
-            let action = match next {
-                Next::Reply(unread) => Some(self.read_reply(unread)),
-                Next::Action => self.outbox.actions.pop_front(),
-            };
-            action.into_iter().for_each(|action| self.outbox.push(action));
+        let actions = core::mem::take(&mut self.outbox.actions);
+        let replies = core::mem::take(&mut self.outbox.replies);
+        for (replies, action) in actions {
+            self.read_some(replies);
+            self.outbox.push(action);
         }
+        self.read_some(replies);
+        self.forget_told();
     }
 
-    fn read_reply(&mut self, unread: Unread) -> Action {
-        match self.outbox.read(unread) {
-            Ok(mut response) => {
-                self.chroot.undo(&mut response);
-                unread.told(Ok(response))
+    /// All replies are told: what they lay in isn't needed any more.
+    fn forget_told(&mut self) {
+        self.requests.forget_answered();
+        self.outbox.frames = Frames::default();
+    }
+
+    fn read_some(&mut self, replies: usize) {
+        for _ in 0..replies {
+            if let Some(unread) = self.requests.take_unread() {
+                let reply = self.read_rooted(unread);
+                self.outbox.push(reply);
             }
-            Err(error) => self.malformed(unread, error),
         }
     }
 
-    fn malformed(&mut self, unread: Unread, error: DecodeError) -> Action {
-        let error = self.unusable(Failure::MalformedReply { zxid: unread.zxid, error });
-        unread.told(Err(error))
+    /// Reads a reply that may name paths.
+    #[inline(never)]
+    fn read_rooted(&mut self, unread: Unread) -> Action {
+        let mut action = read(&self.outbox.frames, unread, &mut self.stats.failed);
+        if let Action::Emit(Event::Reply(Reply { result: Ok(response), .. })) = &mut action {
+            self.chroot.undo(response);
+        }
+        action
+    }
+}
+
+/// Reads a reply, or counts that it can't be read. Its response is made where it goes.
+#[inline(never)]
+fn read(frames: &Frames, unread: Unread, failed: &mut u64) -> Action {
+    let Unread { request, op, reply: Place { zxid, frame } } = unread;
+    let mut reader = frames.again(frame);
+    let mut tell = |response: Result<Response, DecodeError>| {
+        let result = response.map_err(|error| {
+            *failed += 1;
+            RequestError::Failed {
+                failure: Failure::MalformedReply { zxid, error },
+                delivery: Delivery::MaybeApplied,
+            }
+        });
+        Action::Emit(Event::Reply(Reply { request, zxid, result }))
+    };
+    match ReplyHeader::decode(&mut reader) {
+        Ok(_) => Response::decode_then(op, &mut reader, tell),
+        Err(error) => tell(Err(error)),
     }
 }

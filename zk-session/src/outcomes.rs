@@ -7,10 +7,11 @@ use zk_proto::{ErrorCode, OpCode, Request, Response, Zxid};
 use crate::{
     Delivery, DisconnectReason, Event, Failure, OnLoss, RequestError, RequestId, Retry, Session, State,
     SubmitError,
+    accepted::{Accepted, Retained},
     action::Reply,
     admission::{self, Admissible},
     connection::Connection,
-    requests::{self, Accepted, Retained},
+    requests::{self, Entry},
 };
 
 impl Session {
@@ -59,11 +60,13 @@ impl Session {
             return Ok(());
         }
         let limit = self.config.max_queued_requests;
-        if self.queue.len() >= limit || may_return && self.retryable.requests >= limit {
+        if self.requests.waiting() >= limit || may_return && self.requests.retryable.requests >= limit {
             return Err(SubmitError::QueueFull { limit_name: "max_queued_requests", limit });
         }
         let limit = self.config.max_queued_bytes;
-        if self.queue.bytes() + frame_len > limit || may_return && self.retryable.bytes + frame_len > limit {
+        if self.requests.waiting_bytes() + frame_len > limit
+            || may_return && self.requests.retryable.bytes + frame_len > limit
+        {
             return Err(SubmitError::QueueFull { limit_name: "max_queued_bytes", limit });
         }
         Ok(())
@@ -71,24 +74,19 @@ impl Session {
 
     /// The request, if it has had no outcome.
     pub(crate) fn accepted_mut(&mut self, id: RequestId) -> Option<&mut Accepted> {
-        match self.queue.get_mut(id) {
-            None => self.connection.as_mut()?.find(id),
-            queued => queued,
-        }
+        self.requests.get_mut(id)
     }
 
     /// Ends a request that nothing else has ended; a reply that still comes is swallowed.
     pub(crate) fn give_up(&mut self, id: RequestId, failure: &Failure) {
-        if let Some(accepted) = self.queue.remove(id) {
-            self.fail_queued(&accepted, failure.clone());
-        } else if let Some(request) = self.connection.as_mut().and_then(|connection| connection.find(id)) {
-            let ended = request.end();
-            self.fail(&ended, failure.clone(), Delivery::MaybeApplied);
-        } else {
-            self.give_up_auth(id, failure);
+        match self.requests.end(id) {
+            Some((ended, true)) => self.fail(&ended, failure.clone(), Delivery::MaybeApplied),
+            Some((ended, false)) => self.fail_queued(&ended, failure.clone()),
+            None => self.give_up_auth(id, failure),
         }
+        #[cfg(feature = "planted")]
         if planted!(LateRepliesAreStrangers) {
-            self.connection.iter_mut().for_each(Connection::forget_abandoned);
+            self.requests.forget(true);
         }
     }
 
@@ -101,12 +99,13 @@ impl Session {
             accepted.retained = Some(Retained::new(request.clone(), retry));
             self.enqueue_retained(accepted);
         } else {
-            self.queue.encode(request, accepted.op, accepted.len as usize);
-            self.queue.push(accepted);
+            self.requests.encode(request, accepted.op, accepted.len as usize);
+            self.requests.push(accepted);
         }
     }
 
     /// The same for one that was kept.
+    #[inline(never)]
     fn enqueue_retained(&mut self, mut accepted: Accepted) {
         let Some(retained) = &mut accepted.retained else { return };
         // On an earlier connection another operation may have stood in for it.
@@ -114,11 +113,11 @@ impl Session {
         retained.is_covered = accepted.asks_for_watch && self.is_covered(&retained.request);
         let len = accepted.len as usize;
         if retained.is_covered {
-            self.queue.encode(&admission::without_watch(&retained.request), accepted.op, len);
+            self.requests.encode(&admission::without_watch(&retained.request), accepted.op, len);
         } else {
-            self.queue.encode(&retained.request, accepted.op, len);
+            self.requests.encode(&retained.request, accepted.op, len);
         }
-        self.queue.push(accepted);
+        self.requests.push(accepted);
     }
 
     /// Whether the request can be queued again when a connection is lost: by its policy, or because create stands in
@@ -137,33 +136,27 @@ impl Session {
 
     /// A connection that was accepted is lost: what was sent on it or waited behind ends with it, unless it
     /// may be sent again.
-    pub(crate) fn fail_or_requeue(&mut self, mut connection: Connection, reason: &DisconnectReason) {
+    pub(crate) fn fail_or_requeue(&mut self, connection: &Connection, reason: &DisconnectReason) {
         let reached = connection.window.reached();
         let mut again: Vec<_> = self.dialects.take_refused().into_iter().collect();
+        let mut all = self.requests.take_all();
         if planted!(LossReversesOrder) {
-            connection.in_flight.make_contiguous().reverse();
+            all.make_contiguous().reverse();
         }
-        for mut frame in core::mem::take(&mut connection.in_flight) {
-            if frame.request.has_ended {
+        for Entry { mut request, sent, .. } in all {
+            if planted!(OutcomesAreDropped) && sent.is_none() {
                 continue;
             }
-            let is_reached = frame.start < reached;
-            if let Some(retained) = &mut frame.request.retained {
-                if !connection.was_fruitless(frame.start) {
+            let is_reached = sent.is_some_and(|sent| sent.start < reached);
+            if let (Some(retained), Some(sent)) = (&mut request.retained, sent) {
+                if !connection.was_fruitless(sent.start) {
                     retained.fruitless = 0;
                 } else if is_reached && !reason.is_own_choice() {
                     retained.fruitless += 1;
                 }
             }
-            let delivery = Delivery::of(frame.request.was_sent || is_reached);
-            self.fail_or_keep(frame.request, delivery, &mut again);
-        }
-        for accepted in self.queue.take_all() {
-            if planted!(OutcomesAreDropped) {
-                continue;
-            }
-            let delivery = Delivery::of(accepted.was_sent);
-            self.fail_or_keep(accepted, delivery, &mut again);
+            let delivery = Delivery::of(request.was_sent || is_reached);
+            self.fail_or_keep(request, delivery, &mut again);
         }
         if planted!(RetriesChangeOrder) {
             again.reverse();
@@ -226,7 +219,7 @@ impl Session {
     #[inline]
     pub(crate) fn settle(&mut self, accepted: &Accepted) {
         self.watches_asked_for -= usize::from(accepted.asks_for_watch);
-        self.retryable.discount(accepted);
+        self.requests.retryable.discount(accepted);
         if let Some(deadline) = accepted.deadline {
             self.remove_deadline(deadline, accepted.id);
         }
@@ -245,8 +238,8 @@ impl Session {
     /// A name for what is accepted now, and counts it.
     pub(crate) fn accept(&mut self) -> RequestId {
         self.stats.accepted += 1;
-        self.requests += 1;
-        RequestId(self.requests)
+        self.accepted += 1;
+        RequestId(self.accepted)
     }
 }
 

@@ -11,13 +11,13 @@ use zk_proto::{
 use crate::{
     ConnectionId, Delivery, DisconnectReason, Event, ExpiredBy, ExpiredReason, Failure, Instant,
     RequestError, Session, State, Timer, WatchEndReason,
+    accepted::{Accepted, Retained},
     action::WatchEvent,
     admission,
-    connection::{Answered, Connection, Control, Growth, InFlight, Owner, Turn},
-    outbox::Unread,
+    connection::{Answered, Connection, Control, Growth, Owner, Turn},
     rearm::Batch,
-    requests::{Accepted, Retained},
     transitions::Accepting,
+    unwatch,
     watches::{Fired, is_known},
 };
 
@@ -56,20 +56,49 @@ impl Session {
     }
 
     fn on_lone_payload(&mut self, payload: &Bytes) {
-        self.on_payload(Reader::new(payload), None);
+        self.on_payload(Reader::new(payload));
     }
 
     fn on_frames(&mut self, current: ConnectionId, mut frames: Frames) {
         self.read_replies();
         loop {
-            let place = frames.place();
+            self.on_plain_replies(&mut frames);
             let Some(reader) = frames.next() else { break };
-            self.on_payload(reader, Some(place));
+            self.on_payload(reader);
             if !self.is_current(current) {
                 break;
             }
         }
-        self.outbox.keep(frames);
+        if self.requests.has_answered() {
+            self.outbox.keep(frames);
+        }
+    }
+
+    /// Takes replies in their turn, for as long as nothing but outcomes follows from them. They are nearly all that
+    /// servers send, so what is the same for all of them is looked up once.
+    fn on_plain_replies(&mut self, frames: &mut Frames) {
+        let Some(connection) = self.connection.as_ref().filter(|_| self.state.is_connected()) else { return };
+        let answerable = connection.answerable();
+        let knows_all = connection.has_remove_watches && self.dialects.has_create2;
+        let is_known = |op| knows_all || !unwatch::proves_remove_watches(op);
+        let mut zxid = self.identity.last_zxid;
+        let mut sent_at = None;
+        while let Some(header) = frames.peek_reply().filter(|header| header.err == ErrorCode::OK) {
+            let place = frames.place();
+            let Some(plain) = self.requests.answer_plain(&header, place, is_known, answerable) else { break };
+            if let Some(deadline) = plain.deadline {
+                self.remove_deadline(deadline, plain.request);
+            }
+            zxid = if planted!(ZxidsFall) { header.zxid } else { zxid.max(header.zxid) };
+            sent_at = Some(plain.sent_at);
+            self.stats.ended += 1;
+            self.outbox.push_unread();
+            frames.pass();
+        }
+        if let Some(sent_at) = sent_at {
+            self.connection.iter_mut().for_each(Connection::note_answer);
+            self.note_answer(sent_at, zxid);
+        }
     }
 
     /// A frame under way must keep growing: from when it began, or the last one ended.
@@ -86,8 +115,7 @@ impl Session {
         }
     }
 
-    #[inline(always)]
-    fn on_payload(&mut self, mut reader: Reader<'_>, place: Option<usize>) {
+    fn on_payload(&mut self, mut reader: Reader<'_>) {
         if self.state == State::Associating {
             return self.on_connect_response(reader);
         }
@@ -100,7 +128,7 @@ impl Session {
             ReplyHeader::EVENT_XID => self.on_notification(header.zxid, reader),
             ReplyHeader::PING_XID => self.on_pong(),
             ReplyHeader::AUTH_XID => self.on_auth_reply(header.err),
-            _ => self.on_answer(header, reader, place),
+            _ => self.on_answer(header, &mut reader),
         }
     }
 
@@ -121,7 +149,7 @@ impl Session {
         let (request, turn) = match self.take_oldest(header) {
             Some(request) => (request, Turn::Oldest),
             None => match self.take_other(header) {
-                Some(Answered::Request(frame)) => (frame.request, Turn::Early),
+                Some(Answered::Request(request, _)) => (request, Turn::Early),
                 Some(Answered::Control(control)) if matches!(control.owner, Owner::Unwatch) => return,
                 Some(Answered::Control(_)) | None => return self.disconnect(self.oversize(len)),
             },
@@ -152,70 +180,35 @@ impl Session {
     }
 
     /// Matches a reply to the oldest request; notes its zxid, and that the server has heard of us.
-    #[inline]
     fn take_oldest(&mut self, header: ReplyHeader) -> Option<Accepted> {
-        let connection = self.connection.as_mut()?;
-        connection.answered_in_turn(header.xid)?;
-        let frame = connection.take_oldest()?;
-        self.note_answer(frame.sent_at, header.zxid);
-        Some(frame.request)
+        let (request, sent) = self.connection.as_mut()?.take_oldest(&mut self.requests, header.xid)?;
+        self.note_answer(sent.at, header.zxid);
+        Some(request)
     }
 
     /// The same for what isn't the oldest request.
     fn take_other(&mut self, header: ReplyHeader) -> Option<Answered> {
-        let answered = self.connection.as_mut()?.answered(header.xid, header.err)?;
+        let answered = self.connection.as_mut()?.answered(&mut self.requests, header.xid, header.err)?;
         match &answered {
-            Answered::Request(frame) => self.note_answer(frame.sent_at, header.zxid),
+            Answered::Request(_, sent) => self.note_answer(sent.at, header.zxid),
             Answered::Control(Control { sent_at, owner: Owner::Sasl, .. }) => self.heard_of(*sent_at, false),
             Answered::Control(control) => self.note_answer(control.sent_at, header.zxid),
         }
         Some(answered)
     }
 
-    #[inline]
     fn note_answer(&mut self, sent_at: Instant, zxid: Zxid) {
         let highest = self.identity.last_zxid.max(zxid);
         self.identity.last_zxid = if planted!(ZxidsFall) { zxid } else { highest };
         self.heard_of(sent_at, false);
     }
 
-    #[inline(always)]
-    fn on_answer(&mut self, header: ReplyHeader, reader: Reader<'_>, place: Option<usize>) {
-        let oldest = self.connection.as_ref().and_then(|connection| connection.answered_in_turn(header.xid));
-        match (oldest, place) {
-            (Some(InFlight { request, sent_at, .. }), Some(place)) if request.is_plain() => {
-                let unread = Unread { request: request.id, zxid: header.zxid, op: request.op, place };
-                let (sent_at, deadline) = (*sent_at, request.deadline);
-                self.connection.as_mut().and_then(Connection::take_oldest);
-                self.note_answer(sent_at, header.zxid);
-                self.on_plain_reply(unread, deadline, &header);
-            }
-            _ => self.on_other_answer(header, reader),
-        }
-    }
-
-    #[inline(always)]
-    fn on_plain_reply(&mut self, unread: Unread, deadline: Option<Instant>, header: &ReplyHeader) {
-        self.learn(unread.op, header);
-        if let Some(deadline) = deadline {
-            self.remove_deadline(deadline, unread.request);
-        }
-        if header.err == ErrorCode::OK {
-            self.stats.ended += 1;
-            self.outbox.push_unread(unread);
-        } else {
-            let error = self.refusal(header.err);
-            self.tell(unread.request, header.zxid, Err(error));
-        }
-    }
-
-    fn on_other_answer(&mut self, header: ReplyHeader, mut reader: Reader<'_>) {
-        let reader = &mut reader;
+    fn on_answer(&mut self, header: ReplyHeader, reader: &mut Reader<'_>) {
         if let Some(request) = self.take_oldest(header) {
             return self.on_reply(request, Turn::Oldest, header, reader);
         }
         match self.take_other(header) {
-            Some(Answered::Request(frame)) => self.on_reply(frame.request, Turn::Early, header, reader),
+            Some(Answered::Request(request, _)) => self.on_reply(request, Turn::Early, header, reader),
             Some(Answered::Control(control)) => self.on_control_answer(control.owner, header.err, reader),
             None if planted!(MisfitsArePassedOver) => {}
             None => self.disconnect(DisconnectReason::UnexpectedReply { xid: header.xid }),

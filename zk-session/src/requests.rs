@@ -1,99 +1,148 @@
-//! Accepted requests that haven't been handed out yet, encoded and in order.
+//! All accepted requests, from submission until their outcome is told.
 
-use alloc::{boxed::Box, collections::VecDeque};
+use alloc::collections::VecDeque;
 use core::ops::Range;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use zk_proto::{Jute as _, OpCode, Request, RequestHeader};
+use zk_proto::{Jute as _, OpCode, ReplyHeader, Request, RequestHeader, Zxid};
 
-use crate::{Instant, RequestId, Retry};
+use crate::{
+    Instant, RequestId,
+    accepted::{Accepted, Retryable},
+    connection::Xids,
+};
 
-/// One accepted request, from `submit` to its reply.
-#[derive(Clone, Debug)]
-#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
-pub(crate) struct Accepted {
-    pub(crate) id: RequestId,
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) op: OpCode,
-    /// The bytes of its frame.
-    pub(crate) len: u32,
-    /// How many operations a multi has; 0 for anything else.
-    pub(crate) ops: u32,
-    /// It may be queued again: counted as retryable.
-    pub(crate) may_return: bool,
-    /// A byte of it may have reached a server, on an earlier connection.
-    pub(crate) was_sent: bool,
-    /// If nobody hears of its success, an ephemeral znode stays that nobody knows of.
-    pub(crate) creates_ephemeral: bool,
-    /// Its watch is wanted.
-    pub(crate) asks_for_watch: bool,
-    /// It has had its outcome: its frame is dropped when it comes to the front of the queue; or its reply, which
-    /// still takes its turn, tells nobody anything.
-    pub(crate) has_ended: bool,
-    /// In a box, for few need it.
-    pub(crate) retained: Option<Box<Retained>>,
-}
-
-/// A request that is needed again: to register its watch, or to send it once more.
-#[derive(Clone, Debug)]
-#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
-pub(crate) struct Retained {
-    pub(crate) request: Request,
-    pub(crate) retry: Retry,
-    /// How many connections in a row have ended without an answer to any request since it was sent there.
-    pub(crate) fruitless: u8,
-    /// It was sent without its watch: a persistent one hears for it.
-    pub(crate) is_covered: bool,
-}
-
-impl Retained {
-    pub(crate) fn new(request: Request, retry: Retry) -> Box<Self> {
-        Box::new(Self { request, retry, fruitless: 0, is_covered: false })
-    }
-}
-
-impl Accepted {
-    /// Whether its reply tells the outcome, and nothing else follows from it.
-    pub(crate) fn is_plain(&self) -> bool {
-        let is_multi = matches!(self.op, OpCode::MULTI | OpCode::MULTI_READ);
-        self.retained.is_none() && !self.has_ended && !is_multi
-    }
-
-    /// Notes that it has its outcome now; a copy goes into the books.
-    pub(crate) fn end(&mut self) -> Self {
-        let retained = self.retained.take();
-        let ended = self.clone();
-        self.retained = retained;
-        self.has_ended = true;
-        ended
-    }
-}
-
-/// The queue: frames without their xids, which are given in the order in which they leave.
+/// Requests in the order in which they leave. Each stays at one place from its submission until its outcome is polled:
+/// first come those whose reply hasn't been read, then those in flight, then those that wait.
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
-pub(crate) struct Queue {
-    entries: VecDeque<Accepted>,
+pub(crate) struct Requests {
+    all: VecDeque<Entry>,
+    /// So many have a reply that hasn't been read, or that was told ahead of such a one.
+    answered: usize,
+    /// So many were handed out and want an answer, those too that have had their outcome without one.
+    in_flight: usize,
+    /// The frames of those that wait, without their xids, which are given in the order in which they leave.
     frames: BytesMut,
-    /// Requests that have ended in the queue; their frames are dropped when they come to the front.
+    /// Requests that have ended while they waited; their frames are dropped when they come to the front.
     ended: usize,
     /// The bytes of their frames.
     ended_bytes: usize,
+    pub(crate) retryable: Retryable,
 }
 
-impl Queue {
-    /// How many requests wait.
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len() - self.ended
-    }
+/// A request, and how far it has come.
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
+pub(crate) struct Entry {
+    pub(crate) request: Accepted,
+    /// Once it was handed out on the current connection.
+    pub(crate) sent: Option<Sent>,
+    reply: Place,
+}
 
+/// Where and when a request was handed out.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
+pub(crate) struct Sent {
+    xid: i32,
+    /// Where its first byte lies in the stream of this connection.
+    pub(crate) start: u64,
+    pub(crate) at: Instant,
+}
+
+/// Where a reply is that hasn't been read.
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
+pub(crate) struct Place {
+    pub(crate) zxid: Zxid,
+    /// Where its frame begins, among those that are kept.
+    pub(crate) frame: usize,
+}
+
+impl Entry {
+    /// When it was handed out, if a reply with this xid answers it, so much of the stream having been handed out.
+    #[inline]
+    fn answered_by(&self, xid: i32, handed_out: u64) -> Option<Sent> {
+        self.sent.filter(|sent| sent.xid == xid && sent.start + u64::from(self.request.len) <= handed_out)
+    }
+}
+
+/// All that have no outcome.
+impl Requests {
+    /// Nothing waits, is in flight, or wants to be told.
     pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.all.is_empty()
     }
 
-    /// How many bytes the queue holds.
-    pub(crate) fn bytes(&self) -> usize {
+    /// All of them, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Accepted> {
+        self.all.range(self.answered..).map(|entry| &entry.request).filter(|request| !request.has_ended)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: RequestId) -> Option<&mut Accepted> {
+        let place = self.place(id)?;
+        self.all.get_mut(place).map(|entry| &mut entry.request)
+    }
+
+    fn place(&self, id: RequestId) -> Option<usize> {
+        let place = self.all.binary_search_by_key(&id, |entry| entry.request.id).ok()?;
+        let is_open = place >= self.answered && !self.all[place].request.has_ended;
+        is_open.then_some(place)
+    }
+
+    /// Takes all out, in order, from a connection that is gone.
+    pub(crate) fn take_all(&mut self) -> VecDeque<Entry> {
+        let mut all = self.all.split_off(self.answered);
+        all.retain(|entry| !entry.request.has_ended);
+        let told = core::mem::take(&mut self.all);
+        *self = Self { all: told, answered: self.answered, retryable: self.retryable, ..Self::default() };
+        all
+    }
+
+    /// Notes that this one has its outcome, and returns what is to be told of it, with whether it was handed out. Its reply
+    /// still takes its turn.
+    pub(crate) fn end(&mut self, id: RequestId) -> Option<(Accepted, bool)> {
+        let place = self.place(id)?;
+        let entry = self.all.get_mut(place)?;
+        let ended = entry.request.end();
+        let was_sent = place < self.answered + self.in_flight;
+        if !was_sent {
+            entry.request.retained = None;
+            self.ended += 1;
+            self.ended_bytes += ended.len as usize;
+            self.drop_ended();
+        }
+        Some((ended, was_sent))
+    }
+
+    /// Gives memory back that nothing needs.
+    pub(crate) fn shrink(&mut self) {
+        if self.is_empty() {
+            *self = Self { retryable: self.retryable, ..Self::default() };
+        }
+    }
+}
+
+/// Those that wait.
+impl Requests {
+    /// How many wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.all.len() - self.first_waiting() - self.ended
+    }
+
+    fn first_waiting(&self) -> usize {
+        self.answered + self.in_flight
+    }
+
+    /// The bytes of their frames.
+    pub(crate) fn waiting_bytes(&self) -> usize {
         self.frames.len()
+    }
+
+    pub(crate) fn iter_waiting(&self) -> impl Iterator<Item = &Accepted> {
+        let waiting = self.all.range(self.first_waiting()..);
+        waiting.map(|entry| &entry.request).filter(|request| !request.has_ended)
     }
 
     /// Encodes the frame of the next request to be pushed.
@@ -107,85 +156,56 @@ impl Queue {
         request.encode(&mut self.frames);
     }
 
-    /// Queues a request whose frame was just encoded.
-    #[inline]
-    pub(crate) fn push(&mut self, accepted: Accepted) {
-        self.entries.push_back(accepted);
-    }
-
-    /// Takes a request out, if it is still here.
-    pub(crate) fn remove(&mut self, id: RequestId) -> Option<Accepted> {
-        let removed = self.get_mut(id)?;
-        let ended = removed.end();
-        removed.retained = None;
-        self.ended += 1;
-        self.ended_bytes += ended.len as usize;
-        self.drop_ended();
-        Some(ended)
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Accepted> {
-        self.entries.iter().filter(|queued| !queued.has_ended)
-    }
-
-    pub(crate) fn get_mut(&mut self, id: RequestId) -> Option<&mut Accepted> {
-        let index = self.entries.binary_search_by_key(&id, |queued| queued.id).ok()?;
-        self.entries.get_mut(index).filter(|queued| !queued.has_ended)
-    }
-
-    /// Takes everything out, in order.
-    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = Accepted> + use<> {
-        core::mem::take(self).entries.into_iter().filter(|queued| !queued.has_ended)
-    }
-
-    /// Gives memory back that an emptied queue still holds.
-    pub(crate) fn shrink(&mut self) {
-        if self.entries.is_empty() {
-            *self = Self::default();
-        }
+    /// Lets a request wait whose frame was just encoded.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, request: Accepted) {
+        self.all.push_back(Entry { request, sent: None, reply: Place::default() });
     }
 
     /// Takes whole frames from the front, as many as `max_requests` and `max_len` allow, and at least one if
-    /// `max_requests` isn't zero. Each gets its xid and is told to `leaves` with its offset. For a server that
-    /// lacks create2, create stands in: its request is the same.
-    pub(crate) fn hand_out(
-        &mut self,
-        max_requests: usize,
-        max_len: usize,
-        lacks_create2: bool,
-        mut next_xid: impl FnMut() -> i32,
-        mut leaves: impl FnMut(Accepted, i32, usize),
-    ) -> Bytes {
+    /// `max_requests` isn't zero; the first begins at `start` in the stream. For a server that lacks create2, create
+    /// stands in: its request is the same.
+    pub(crate) fn hand_out(&mut self, limits: HandOut, xids: &mut Xids) -> Bytes {
         self.drop_ended();
         let mut end = 0;
-        for _ in 0..max_requests {
-            let fits =
-                |front: &mut Accepted| !front.has_ended && (end == 0 || end + front.len as usize <= max_len);
-            let Some(mut request) = self.entries.pop_front_if(fits) else { break };
+        let mut count = 0;
+        for Entry { request, sent, .. } in self.all.range_mut(self.answered + self.in_flight..) {
+            let fits = end == 0 || end + request.len as usize <= limits.max_len;
+            if count == limits.max_requests || request.has_ended || !fits {
+                break;
+            }
             let Some(head) = self.frames[end..].first_chunk_mut::<HEAD_LEN>() else { break };
-            let xid = next_xid();
+            let xid = xids.next();
             head[XID].copy_from_slice(&xid.to_be_bytes());
-            if lacks_create2 && request.op == OpCode::CREATE2 {
+            if limits.lacks_create2 && request.op == OpCode::CREATE2 {
                 request.op = OpCode::CREATE;
                 head[OP].copy_from_slice(&request.op.0.to_be_bytes());
             }
-            let start = end;
+            *sent = Some(Sent { xid, start: limits.start + end as u64, at: limits.now });
             end += request.len as usize;
-            leaves(request, xid, start);
+            count += 1;
         }
+        self.in_flight += count;
         self.frames.split_to(end).freeze()
     }
 
     /// Drops the frames of ended requests at the front, and all of them once they hold most of the memory.
+    #[inline]
     fn drop_ended(&mut self) {
-        if self.ended == 0 {
-            return;
+        if self.ended > 0 {
+            self.drop_some_ended();
         }
-        while let Some(ended) = self.entries.pop_front_if(|front| front.has_ended) {
-            self.frames.advance(ended.len as usize);
-            self.ended -= 1;
-            self.ended_bytes -= ended.len as usize;
-        }
+    }
+
+    fn drop_some_ended(&mut self) {
+        let first = self.first_waiting();
+        let ended = self.all.range(first..).take_while(|entry| entry.request.has_ended);
+        let (count, len) =
+            ended.fold((0, 0), |(count, len), entry| (count + 1, len + entry.request.len as usize));
+        self.all.drain(first..first + count);
+        self.frames.advance(len);
+        self.ended -= count;
+        self.ended_bytes -= len;
         let is_large = self.ended > COMPACT_AT || self.ended_bytes > COMPACT_BYTES;
         if is_large && self.ended_bytes > self.frames.len() / 2 {
             self.compact();
@@ -194,41 +214,167 @@ impl Queue {
 
     fn compact(&mut self) {
         let mut frames = core::mem::take(&mut self.frames);
-        for queued in &self.entries {
-            let frame = frames.split_to(queued.len as usize);
-            if !queued.has_ended {
+        let waiting = self.all.split_off(self.first_waiting());
+        for entry in waiting {
+            let frame = frames.split_to(entry.request.len as usize);
+            if !entry.request.has_ended {
                 self.frames.extend_from_slice(&frame);
+                self.all.push_back(entry);
             }
         }
-        self.entries.retain(|queued| !queued.has_ended);
         self.ended = 0;
         self.ended_bytes = 0;
     }
 }
 
-/// How many accepted requests may be sent again after a lost connection, and the bytes of their frames: then they
-/// are all in the queue, and it is as bounded as before.
-#[derive(Clone, Copy, Debug, Default)]
-#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
-pub(crate) struct Retryable {
-    pub(crate) requests: usize,
-    pub(crate) bytes: usize,
+/// Those in flight.
+impl Requests {
+    /// How many there are.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Those that have had no outcome yet.
+    pub(crate) fn iter_in_flight(&self) -> impl Iterator<Item = &Accepted> {
+        let in_flight = self.all.range(self.answered..self.first_waiting());
+        in_flight.map(|entry| &entry.request).filter(|request| !request.has_ended)
+    }
+
+    /// Where the oldest begins in the stream.
+    pub(crate) fn oldest_start(&self) -> Option<u64> {
+        self.oldest()?.sent.map(|sent| sent.start)
+    }
+
+    fn oldest(&self) -> Option<&Entry> {
+        self.all.get(self.answered).filter(|_| self.in_flight > 0)
+    }
+
+    /// The last byte of the youngest is handed out now.
+    pub(crate) fn youngest_left(&mut self, now: Instant) {
+        let Some(youngest) = self.first_waiting().checked_sub(1).filter(|_| self.in_flight > 0) else {
+            return;
+        };
+        if let Some(sent) = self.all.get_mut(youngest).and_then(|entry| entry.sent.as_mut()) {
+            sent.at = now;
+        }
+    }
+
+    /// Notes the reply to the oldest, if that is what has this header, and if nothing follows from it but an outcome: it
+    /// will be read when it is told. Tells when the request was handed out.
+    #[inline(always)]
+    pub(crate) fn answer_plain(
+        &mut self,
+        header: &ReplyHeader,
+        place: usize,
+        is_known: impl Fn(OpCode) -> bool,
+        handed_out: u64,
+    ) -> Option<Plain> {
+        if self.in_flight == 0 {
+            return None;
+        }
+        let oldest = self.all.get_mut(self.answered)?;
+        let Sent { at, .. } = oldest.answered_by(header.xid, handed_out)?;
+        let request = &oldest.request;
+        if !request.is_plain() || !is_known(request.op) {
+            return None;
+        }
+        oldest.reply = Place { zxid: header.zxid, frame: place };
+        self.in_flight -= 1;
+        self.answered += 1;
+        Some(Plain { request: request.id, deadline: request.deadline, sent_at: at })
+    }
+
+    /// Takes the oldest out, if it is what a reply with this xid answers.
+    pub(crate) fn take_oldest(&mut self, xid: i32, handed_out: u64) -> Option<(Accepted, Sent)> {
+        let sent = self.oldest()?.answered_by(xid, handed_out)?;
+        self.in_flight -= 1;
+        if self.answered == 0 {
+            return Some((self.all.pop_front()?.request, sent));
+        }
+        // It stays behind, with nothing to tell.
+        let oldest = &mut self.all.get_mut(self.answered)?.request;
+        self.answered += 1;
+        let retained = oldest.retained.take();
+        let taken = Accepted { retained, ..oldest.clone() };
+        oldest.has_ended = true;
+        Some((taken, sent))
+    }
+
+    /// Takes out the first that a reply with this xid answers.
+    pub(crate) fn take_early(&mut self, xid: i32, handed_out: u64) -> Option<(Accepted, Sent)> {
+        let mut in_flight = self.all.range(self.answered..self.first_waiting());
+        let index = in_flight.position(|entry| entry.answered_by(xid, handed_out).is_some())?;
+        let Entry { request, sent, .. } = self.all.remove(self.answered + index)?;
+        self.in_flight -= 1;
+        Some((request, sent?))
+    }
+
+    /// Forgets the oldest, or what was given up.
+    #[cfg(feature = "planted")]
+    pub(crate) fn forget(&mut self, only_given_up: bool) {
+        let first = self.answered;
+        for place in (first..self.first_waiting()).rev() {
+            let is_forgotten = if only_given_up { self.all[place].request.has_ended } else { place == first };
+            if is_forgotten {
+                self.all.remove(place);
+                self.in_flight -= 1;
+            }
+        }
+    }
 }
 
-impl Retryable {
-    pub(crate) fn count(&mut self, may_return: bool, len: usize) {
-        if may_return {
-            self.requests += 1;
-            self.bytes += len;
-        }
+/// Those that are answered.
+impl Requests {
+    pub(crate) fn has_answered(&self) -> bool {
+        self.answered > 0
     }
 
-    pub(crate) fn discount(&mut self, ended: &Accepted) {
-        if ended.may_return {
-            self.requests -= 1;
-            self.bytes -= ended.len as usize;
+    /// Takes out the first whose reply hasn't been read.
+    #[inline(always)]
+    pub(crate) fn take_unread(&mut self) -> Option<Unread> {
+        while self.answered > 0 {
+            let Entry { request, reply, .. } = self.all.pop_front()?;
+            self.answered -= 1;
+            if !request.has_ended {
+                return Some(Unread { request: request.id, op: request.op, reply });
+            }
+        }
+        None
+    }
+
+    /// Forgets those that are left, with nothing to tell.
+    pub(crate) fn forget_answered(&mut self) {
+        if self.answered > 0 {
+            self.all.drain(..self.answered);
+            self.answered = 0;
         }
     }
+}
+
+/// A successful reply that hasn't been read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unread {
+    pub(crate) request: RequestId,
+    pub(crate) op: OpCode,
+    pub(crate) reply: Place,
+}
+
+/// What a plain reply ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plain {
+    pub(crate) request: RequestId,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) sent_at: Instant,
+}
+
+/// What bounds a hand-out, where it begins in the stream, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HandOut {
+    pub(crate) max_requests: usize,
+    pub(crate) max_len: usize,
+    pub(crate) lacks_create2: bool,
+    pub(crate) start: u64,
+    pub(crate) now: Instant,
 }
 
 /// The bytes of a request's frame.

@@ -75,7 +75,7 @@ impl Session {
     /// Behind all requests, closeSession, if the session is being closed.
     fn send_close(&mut self) {
         let Some(connection) = &mut self.connection else { return };
-        let is_empty = self.queue.is_empty() || planted!(CloseOvertakes);
+        let is_empty = self.requests.waiting() == 0 || planted!(CloseOvertakes);
         let is_due = self.closing && is_empty && !connection.has_slices();
         if is_due && !connection.close_sent {
             let xid = self.xids.next();
@@ -129,7 +129,7 @@ impl Session {
     /// Nothing is to be said: requests may leave, and none waits, nor anything else.
     fn is_quiet(&self) -> bool {
         let is_primed = |connection: &Connection| connection.is_quiet() && connection.rearm.is_none();
-        self.queue.is_empty() && !self.closing && self.connection.as_ref().is_some_and(is_primed)
+        self.requests.waiting() == 0 && !self.closing && self.connection.as_ref().is_some_and(is_primed)
     }
 
     fn next_send(&mut self) -> Option<Action> {
@@ -139,7 +139,7 @@ impl Session {
             max_in_flight: self.config.max_in_flight.max(1),
         };
         let pings = connection.pings.unanswered.len();
-        let bytes = connection.next_chunk(&mut self.queue, limits, &mut self.xids, self.now)?;
+        let bytes = connection.next_chunk(&mut self.requests, limits, &mut self.xids, self.now)?;
         self.stats.bytes_sent += bytes.len() as u64;
         self.stats.pings += (connection.pings.unanswered.len() - pings) as u64;
         if self.state.is_connected() {

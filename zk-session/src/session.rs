@@ -8,6 +8,7 @@ use zk_proto::{ConnectString, Request, SessionId, Zxid};
 use crate::{
     Action, Config, ConnectionId, Credentials, DisconnectReason, Event, Failure, Instant, RequestId,
     RequestOptions, Stats, SubmitError, Timer,
+    accepted::Accepted,
     admission::Admissible,
     auth::Identities,
     chroot::Chroot,
@@ -17,7 +18,7 @@ use crate::{
     ensemble::Ensemble,
     outbox::Outbox,
     read_only::Search,
-    requests::{self, Accepted, Queue, Retryable},
+    requests::{self, Requests},
     stats::Counters,
     timers::Timers,
     watches::Watches,
@@ -134,7 +135,7 @@ pub struct Session {
     pub(crate) outbox: Outbox,
     pub(crate) timers: Timers,
     pub(crate) connection: Option<Connection>,
-    pub(crate) queue: Queue,
+    pub(crate) requests: Requests,
     pub(crate) watches: Watches,
     pub(crate) identity: Identity,
     pub(crate) identities: Identities,
@@ -153,10 +154,8 @@ pub struct Session {
     /// Counts sessions, if a lost connection ends one.
     pub(crate) epoch: u64,
     pub(crate) probes: u64,
-    /// What may have to be queued again, wherever it is.
-    pub(crate) retryable: Retryable,
     pub(crate) connections: u64,
-    pub(crate) requests: u64,
+    pub(crate) accepted: u64,
 }
 
 /// Who the session is to the servers; it outlives connections.
@@ -196,7 +195,7 @@ impl Session {
             outbox: Outbox::default(),
             timers: Timers::default(),
             connection: None,
-            queue: Queue::default(),
+            requests: Requests::default(),
             watches: Watches::default(),
             identity: Identity {
                 timeout: Duration::from_millis(config.session_timeout_millis().unsigned_abs().into()),
@@ -216,9 +215,8 @@ impl Session {
             dialects: Dialects::default(),
             epoch: 0,
             probes: 0,
-            retryable: Retryable::default(),
             connections: 0,
-            requests: 0,
+            accepted: 0,
             config,
         };
         if !has_servers {
@@ -328,6 +326,7 @@ impl Session {
         }
     }
 
+    #[inline(never)]
     fn accept_rooted(
         &mut self,
         request: &Request,
@@ -350,7 +349,7 @@ impl Session {
         self.admit_size(len, may_return)?;
         let id = self.accept();
         self.watches_asked_for += usize::from(asks_for_watch);
-        self.retryable.count(may_return, len);
+        self.requests.retryable.count(may_return, len);
         let accepted = Accepted {
             id,
             deadline: options.deadline,
@@ -495,7 +494,6 @@ impl Session {
 
     /// What the session has done, and holds.
     pub fn stats(&self) -> Stats {
-        let in_flight = self.connection.iter().flat_map(|connection| &connection.in_flight);
         let auths = self.connection.as_ref().map(|connection| &connection.auths);
         let auths_in_flight = auths.map_or(0, |auths| self.identities.waiting_for(auths));
         let Counters {
@@ -527,10 +525,10 @@ impl Session {
             last_ping_round_trip,
             notifications,
             unwanted_notifications,
-            queued: self.queue.len() + self.identities.waiting() - auths_in_flight
-                + usize::from(planted!(MiscountsTheQueue) && self.queue.len() > 3),
-            queued_bytes: self.queue.bytes(),
-            in_flight: in_flight.filter(|frame| !frame.request.has_ended).count() + auths_in_flight,
+            queued: self.requests.waiting() + self.identities.waiting() - auths_in_flight
+                + usize::from(planted!(MiscountsTheQueue) && self.requests.waiting() > 3),
+            queued_bytes: self.requests.waiting_bytes(),
+            in_flight: self.requests.iter_in_flight().count() + auths_in_flight,
             watches: self.watches.len(),
         }
     }

@@ -11,6 +11,7 @@ use crate::{
     clock::ping_interval,
     connection::{Connection, Stage},
     rearm::Rearm,
+    requests::Entry,
 };
 
 impl Session {
@@ -130,7 +131,7 @@ impl Session {
         self.watches.connection_lost(self.identity.last_zxid);
         let reached = connection.window.reached();
         self.identities.connection_lost(connection.auths.iter().copied(), reached);
-        self.fail_or_requeue(connection, &reason);
+        self.fail_or_requeue(&connection, &reason);
         if self.config.on_loss == OnLoss::NewSession {
             self.leave_session();
         }
@@ -167,20 +168,16 @@ impl Session {
         }
         self.search = None;
         self.identity.session = None;
-        if let Some(connection) = self.connection.take() {
+        let reached = self.connection.take().map(|connection| {
             let reason = DisconnectReason::SessionEnded;
             self.outbox.push(Action::Disconnect { connection: connection.id, reason });
             let reached = connection.window.reached();
             self.identities.connection_lost(connection.auths.into_iter(), reached);
-            for frame in connection.in_flight {
-                if !frame.request.has_ended {
-                    let delivery = Delivery::of(frame.request.was_sent || frame.start < reached);
-                    self.fail(&frame.request, failure.clone(), delivery);
-                }
-            }
-        }
-        for accepted in self.queue.take_all() {
-            self.fail_queued(&accepted, failure.clone());
+            reached
+        });
+        for Entry { request, sent, .. } in self.requests.take_all() {
+            let is_reached = sent.zip(reached).is_some_and(|(sent, reached)| sent.start < reached);
+            self.fail(&request, failure.clone(), Delivery::of(request.was_sent || is_reached));
         }
         self.fail_auths(failure);
         if !planted!(WatchesEndInSilence) {

@@ -40,7 +40,8 @@ impl Session {
         let xid = self.xids.next();
         let Some(connection) = &mut self.connection else { return };
         // Where it can't be told at once it isn't: an event that nobody waits for does no harm.
-        let has_room = connection.unanswered() < self.config.max_in_flight;
+        let has_room =
+            self.requests.in_flight() + connection.unanswered_controls() < self.config.max_in_flight;
         if connection.stage.is_open() && connection.has_remove_watches && !connection.close_sent && has_room {
             let request =
                 Request::RemoveWatches(RemoveWatchesRequest { path, watcher_type: WatcherType::ANY });
@@ -53,11 +54,8 @@ impl Session {
         if self.watches_asked_for == 0 {
             return false;
         }
-        let in_flight = self.connection.iter().flat_map(|connection| &connection.in_flight);
-        in_flight
-            .map(|frame| &frame.request)
-            .filter(|request| !request.has_ended)
-            .chain(self.queue.iter())
+        self.requests
+            .iter()
             .filter(|accepted| accepted.asks_for_watch)
             .filter_map(|accepted| accepted.retained.as_ref()?.request.path())
             .any(|asked| asked == path)

@@ -107,13 +107,13 @@ impl Bench {
     pub(crate) fn drain(&mut self) -> usize {
         let mut told = 0;
         while let Some(action) = self.session.poll_action() {
-            match action {
+            match &action {
                 Action::Send { connection, bytes } => {
-                    self.session.handle_sent(connection, bytes.len(), Instant::ZERO);
+                    self.session.handle_sent(*connection, bytes.len(), Instant::ZERO);
                 }
                 Action::Emit(event) => {
-                    told += usize::from(matches!(&event, Event::Reply(_) | Event::Watch(_)));
-                    black_box(&event);
+                    told += usize::from(matches!(event, Event::Reply(_) | Event::Watch(_)));
+                    black_box(event);
                 }
                 Action::Connect { .. } | Action::Disconnect { .. } | Action::Probe { .. } => {}
             }
