@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use zk_proto::{Request, Response, SessionId};
 use zk_session::{Delivery, Failure, Instant, RequestId, RequestOptions, Retry, SubmitError};
 
-use crate::{Error, Machine, NO_LATER, SlotId, Slots, requests::Read};
+use crate::{Error, Machine, NO_LATER, Slots, Work, requests::Read};
 
 /// The outcome of a request, or of an errand.
 pub(crate) type Outcome = Result<Response, Error>;
@@ -23,7 +23,7 @@ pub struct Errand<T> {
 
 /// An errand that was begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ErrandId(u64);
+pub struct ErrandId(pub(crate) u64);
 
 /// Which requests serve the purpose, one step after the other. It does no I/O, and knows no time.
 pub(crate) trait Recipe: fmt::Debug + Send {
@@ -66,7 +66,7 @@ struct UnderWay {
     recipe: Box<dyn Recipe>,
     options: RequestOptions,
     /// Where the outcome goes; none if nobody waits for it.
-    slot: Option<SlotId>,
+    slot: Option<Work>,
     /// The requests of the step that aren't submitted yet, each with its place.
     rest: VecDeque<(usize, Request)>,
     outcomes: Vec<Option<Outcome>>,
@@ -98,13 +98,14 @@ impl Errands {
         mut recipe: Box<dyn Recipe>,
         options: RequestOptions,
         mut tools: Tools<'_>,
-    ) -> (ErrandId, SlotId) {
-        let (id, slot) = (ErrandId(self.begun), tools.slots.reserve());
+    ) -> ErrandId {
+        let id = ErrandId(self.begun);
+        tools.slots.insert(Work::Errand(id));
         self.begun += 1;
         let first = recipe.begin();
-        self.under_way.insert(id, UnderWay::new(recipe, options, slot));
+        self.under_way.insert(id, UnderWay::new(recipe, options, Work::Errand(id)));
         self.take(id, first, &mut tools);
-        (id, slot)
+        id
     }
 
     #[inline]
@@ -218,7 +219,7 @@ impl Errands {
 }
 
 impl UnderWay {
-    fn new(recipe: Box<dyn Recipe>, options: RequestOptions, slot: SlotId) -> Self {
+    fn new(recipe: Box<dyn Recipe>, options: RequestOptions, slot: Work) -> Self {
         Self {
             recipe,
             options,
@@ -236,7 +237,7 @@ impl UnderWay {
     }
 
     /// What is done for nobody has the time it needs.
-    fn send_away(&mut self) -> Option<SlotId> {
+    fn send_away(&mut self) -> Option<Work> {
         self.options.deadline = None;
         self.slot.take()
     }

@@ -9,7 +9,7 @@ use zk_session::{
 
 use crate::{
     AttemptCause, AttemptFailure, DialError, Errand, ErrandId, Error, EventQueue, Lost, Machine, SessionEnd,
-    SessionEvent, SlotId, Slots, Standing, WatchEnded, Watches,
+    SessionEvent, Slots, Standing, WatchEnded, Watches,
     errands::{Errands, Tools},
 };
 
@@ -103,10 +103,13 @@ impl Hub {
         request: &Request,
         options: RequestOptions,
         now: Instant,
-    ) -> Result<(RequestId, SlotId), Box<Error>> {
+    ) -> Result<RequestId, Box<Error>> {
         self.admit()?;
         match self.session.submit(request, options, now) {
-            Ok(request) => Ok((request, self.slots.insert(request))),
+            Ok(request) => {
+                self.slots.insert(Work::Request(request));
+                Ok(request)
+            }
             Err(error) => Err(Box::new(error.into())),
         }
     }
@@ -116,10 +119,11 @@ impl Hub {
     /// # Errors
     ///
     /// As [`submit`](Self::submit).
-    pub fn add_auth(&mut self, info: AuthInfo, now: Instant) -> Result<(RequestId, SlotId), Box<Error>> {
+    pub fn add_auth(&mut self, info: AuthInfo, now: Instant) -> Result<RequestId, Box<Error>> {
         self.admit()?;
         let request = self.session.add_auth(info, now).map_err(Error::from)?;
-        Ok((request, self.slots.insert(request)))
+        self.slots.insert(Work::Request(request));
+        Ok(request)
     }
 
     #[inline]
@@ -135,11 +139,7 @@ impl Hub {
     /// # Errors
     ///
     /// [`Error::NotSubmitted`] if its path breaks a rule, or [`Error::DriverGone`].
-    pub fn run<T>(
-        &mut self,
-        errand: Errand<T>,
-        mut options: RequestOptions,
-    ) -> Result<(ErrandId, SlotId), Box<Error>> {
+    pub fn run<T>(&mut self, errand: Errand<T>, mut options: RequestOptions) -> Result<ErrandId, Box<Error>> {
         self.admit()?;
         options.retry = errand.retry.unwrap_or(options.retry);
         let recipe = errand.recipe.map_err(Error::from)?;
@@ -175,7 +175,7 @@ impl Hub {
         if self.errands.are_none()
             && let Event::Reply(Reply { request, result: Ok(response), .. }) = event
         {
-            wakeups.add(self.slots.finish(request, Ok(response)));
+            wakeups.add(self.slots.fill(Work::Request(request), Ok(response)));
         } else {
             self.dispatch_other(event, wakeups);
         }
@@ -209,7 +209,7 @@ impl Hub {
             self.watches.refused(request, error.code() == Some(ErrorCode::NO_NODE));
             self.standing.refused(request);
         }
-        wakeups.add(self.slots.finish(request, outcome));
+        wakeups.add(self.slots.fill(Work::Request(request), outcome));
     }
 
     fn dispatch_watch_event(&mut self, event: WatchEvent, wakeups: &mut Wakeups) {
@@ -356,7 +356,7 @@ impl Hub {
             let delivery = result.err().and_then(|error| error.delivery()).unwrap_or(Delivery::MaybeApplied);
             let (errands, tools) = self.errands(wakeups);
             let gone = errands.answered(request, Err(Error::DriverGone { delivery }), tools);
-            wakeups.add(gone.and_then(|gone| self.slots.finish(request, gone)));
+            wakeups.add(gone.and_then(|gone| self.slots.fill(Work::Request(request), gone)));
         }
         wakeups.wakers.extend(self.watches.end_all());
         wakeups.wakers.extend(self.standing.end_all(WatchEnded::DriverGone));

@@ -27,7 +27,7 @@ pub use hub::{Hub, NO_LATER, Wakeups, Work};
 pub use machine::Recorder;
 pub use machine::{Machine, Recording};
 pub use requests::{Created, Typed};
-pub use slots::{SlotId, Slots};
+pub use slots::Slots;
 pub use standing::{Standing, StandingEvent};
 #[cfg(feature = "tls")]
 pub use tls::{Tls, TlsError};

@@ -11,7 +11,7 @@ use zk_session::{Chroot, Credentials, Retry, State, Stats};
 
 use crate::{
     AttemptFailure, Builder, Call, ConnectError, Created, SessionEnd, SessionEvents, StandingCall, WatchCall,
-    call::{Accepted, CallOptions},
+    pending::{Accepted, CallOptions},
     shared::Shared,
 };
 

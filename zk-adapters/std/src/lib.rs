@@ -55,6 +55,7 @@ mod model;
 mod news;
 mod operations;
 mod parking;
+mod pending;
 mod probe;
 mod pumped;
 mod reader;

@@ -8,7 +8,7 @@ use zk_proto::{
 };
 use zk_session::AuthInfo;
 
-use crate::{Call, Client, StandingCall};
+use crate::{Call, Client, StandingCall, pending::Pending};
 
 /// Several operations in one request.
 impl Client {
@@ -49,8 +49,8 @@ impl Client {
         let mut inner = self.shared().lock();
         let added = inner.hub.add_auth(info, NO_LATER);
         self.shared().submitted(inner, None);
-        let added = added.map(|(request, slot)| (Work::Request(request), slot));
-        Call::new(self.shared(), self.root(), |outcome| outcome.map(drop), None, added)
+        let pending = Pending::new(self.shared(), self.root(), None, added.map(Work::Request));
+        Call::new(pending, |outcome| outcome.map(drop))
     }
 
     /// The identities that the connection has (opcode `whoAmI`, since 3.7).

@@ -1,17 +1,19 @@
 use core::{
     fmt,
     future::Future,
-    mem,
     pin::Pin,
     task::{Context, Poll},
 };
 use std::sync::Arc;
 
-use zk_client::{Errand, Hub, NO_LATER, SlotId, Typed, Work, requests::Read};
-use zk_proto::Request;
-use zk_session::{Chroot, Instant, RequestId, RequestOptions};
+use zk_client::{Errand, Typed, requests::Read};
+use zk_session::{Chroot, RequestId};
 
-use crate::{Error, shared::Shared};
+use crate::{
+    Error,
+    pending::{Accepted, CallOptions, Pending},
+    shared::Shared,
+};
 
 /// A request under way; a future of its answer.
 ///
@@ -20,21 +22,8 @@ use crate::{Error, shared::Shared};
 /// answer is ignored.
 #[must_use = "dropping it cancels the request"]
 pub struct Call<T> {
-    shared: Arc<Shared>,
-    chroot: Chroot,
-    state: State,
+    pending: Pending,
     read: Read<T>,
-}
-
-#[derive(Debug)]
-enum State {
-    /// Boxed, as it is rare and large.
-    Refused(Box<Error>),
-    UnderWay {
-        work: Work,
-        slot: SlotId,
-    },
-    Over,
 }
 
 impl<T> Call<T> {
@@ -46,8 +35,8 @@ impl<T> Call<T> {
         options: CallOptions,
         accepted: Accepted,
     ) -> Self {
-        let submitted = shared.submit(chroot, &mut typed.request, options, accepted);
-        Self::new(shared, chroot, typed.read, submitted)
+        let pending = Pending::submit(shared, chroot, &mut typed.request, options, accepted);
+        Self { pending, read: typed.read }
     }
 
     /// Begins what takes several requests, each with these options.
@@ -57,38 +46,22 @@ impl<T> Call<T> {
         errand: Errand<T>,
         options: CallOptions,
     ) -> Self {
-        let (options, _) = options.at(shared);
         let read = errand.read;
-        let begun = shared.change(|hub| hub.run(errand, options));
-        Self::new(shared, chroot, read, begun.map(|(errand, slot)| (Work::Errand(errand), slot)))
+        Self { pending: Pending::run(shared, chroot, errand, options), read }
     }
 
-    /// A request that was submitted, or refused.
-    #[inline]
-    pub(crate) fn new(
-        shared: &Arc<Shared>,
-        chroot: &Chroot,
-        read: Read<T>,
-        submitted: Result<(Work, SlotId), Box<Error>>,
-    ) -> Self {
-        let state = match submitted {
-            Ok((work, slot)) => State::UnderWay { work, slot },
-            Err(error) => State::Refused(error),
-        };
-        Self { shared: Arc::clone(shared), chroot: chroot.clone(), state, read }
+    pub(crate) fn new(pending: Pending, read: Read<T>) -> Self {
+        Self { pending, read }
     }
 
     /// Below which path of the session's the request's paths are.
     pub(crate) fn chroot(&self) -> &Chroot {
-        &self.chroot
+        self.pending.chroot()
     }
 
     /// The request's number, as the session counts them. None if it was not accepted, has ended, or is several.
     pub fn request(&self) -> Option<RequestId> {
-        match self.state {
-            State::UnderWay { work: Work::Request(request), .. } => Some(request),
-            State::UnderWay { .. } | State::Refused(_) | State::Over => None,
-        }
+        self.pending.request()
     }
 }
 
@@ -99,78 +72,12 @@ impl<T> Future for Call<T> {
     ///
     /// If polled again after it was ready.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if let State::UnderWay { slot, .. } = self.state {
-            let mut hub = self.shared.lock();
-            let Some(mut outcome) = hub.slots.take(slot) else {
-                hub.slots.wait(slot, context.waker());
-                return Poll::Pending;
-            };
-            drop(hub);
-            self.state = State::Over;
-            if let Ok(response) = &mut outcome {
-                self.chroot.undo(response);
-            }
-            return Poll::Ready((self.read)(outcome));
-        }
-        match mem::replace(&mut self.state, State::Over) {
-            State::Refused(error) => Poll::Ready(Err(*error)),
-            State::Over | State::UnderWay { .. } => panic!("a call is polled after it was ready"),
-        }
-    }
-}
-
-impl<T> Drop for Call<T> {
-    fn drop(&mut self) {
-        let State::UnderWay { work, slot } = self.state else { return };
-        if self.shared.lock().slots.abandon(slot) {
-            self.shared.command(|hub, now| hub.cancel(work, now));
-        }
+        self.pending.poll(context).map(self.read)
     }
 }
 
 impl<T> fmt::Debug for Call<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call").field("state", &self.state).finish_non_exhaustive()
-    }
-}
-
-/// What is done once a request is accepted, before anything can come of it.
-pub(crate) type Accepted = fn(&mut Hub, RequestId);
-
-impl Shared {
-    /// One function for requests of all kinds.
-    fn submit(
-        &self,
-        chroot: &Chroot,
-        request: &mut Request,
-        options: CallOptions,
-        accepted: Accepted,
-    ) -> Result<(Work, SlotId), Box<Error>> {
-        let (options, now) = options.at(self);
-        chroot.apply(request).map_err(Error::from)?;
-        let mut hub = self.lock();
-        let (request, slot) = hub.submit(request, options, now)?;
-        accepted(&mut hub, request);
-        self.leave(hub);
-        Ok((Work::Request(request), slot))
-    }
-}
-
-/// What the requests of one handle are submitted with.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct CallOptions {
-    pub(crate) deadline: Option<core::time::Duration>,
-    pub(crate) retry: zk_session::Retry,
-    pub(crate) epoch: Option<u64>,
-}
-
-impl CallOptions {
-    /// Reads the clock only where a deadline counts from it.
-    fn at(self, shared: &Shared) -> (RequestOptions, Instant) {
-        let mut options = RequestOptions::default().with_retry(self.retry);
-        options.epoch = self.epoch;
-        let Some(deadline) = self.deadline else { return (options, NO_LATER) };
-        let now = shared.now();
-        (options.with_deadline(now + deadline), now)
+        f.debug_struct("Call").field("state", self.pending.state()).finish_non_exhaustive()
     }
 }

@@ -43,6 +43,7 @@ mod link;
 #[cfg(test)]
 mod model;
 mod operations;
+mod pending;
 mod probe;
 mod recipes;
 mod shared;

@@ -8,7 +8,7 @@ use zk_proto::{
 };
 use zk_session::AuthInfo;
 
-use crate::{Call, Client, StandingCall};
+use crate::{Call, Client, StandingCall, pending::Pending};
 
 /// Several operations in one request.
 impl Client {
@@ -47,8 +47,8 @@ impl Client {
     pub fn add_auth(&self, scheme: &str, auth: impl Into<Bytes>) -> Call<()> {
         let info = AuthInfo { scheme: scheme.to_owned(), auth: auth.into() };
         let added = self.shared().change(|hub| hub.add_auth(info, NO_LATER));
-        let added = added.map(|(request, slot)| (Work::Request(request), slot));
-        Call::new(self.shared(), self.root(), |outcome| outcome.map(drop), added)
+        let pending = Pending::new(self.shared(), self.root(), added.map(Work::Request));
+        Call::new(pending, |outcome| outcome.map(drop))
     }
 
     /// The identities that the connection has (opcode `whoAmI`, since 3.7).

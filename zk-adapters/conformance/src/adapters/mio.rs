@@ -11,8 +11,8 @@ use std::{
 use bytes::{Buf, Bytes};
 use mio::{Events, Interest, Poll, Token, net::TcpStream};
 use zk_client::{
-    AddressError, ConnectError, Created, DialError, Errand, ErrandId, Error, Hub, Lost, NO_LATER, SessionEnd,
-    SessionEvent, SlotId, Wakeups, Work, recipes,
+    AddressError, ConnectError, Created, DialError, Errand, Error, Hub, Lost, NO_LATER, SessionEnd,
+    SessionEvent, Wakeups, Work, recipes,
 };
 use zk_session::{
     Action, Chroot, Config, ConnectionId, Credentials, Epoch, RequestOptions, Session,
@@ -88,12 +88,13 @@ impl Shared {
         let read = errand.read;
         let begun = self.lock().run(errand, options);
         self.wake_loop();
-        let held = begun.map(|(errand, slot)| Held { shared: Arc::clone(self), errand, slot: Some(slot) });
+        let held = begun.map(|errand| Held { shared: Arc::clone(self), errand: Some(Work::Errand(errand)) });
         Box::new(move || read(held.map_err(|error| *error)?.outcome()).map(path))
     }
 
-    fn outcome(&self, slot: SlotId) -> Result<Response, Error> {
-        self.wait_for(PATIENCE, |hub| hub.slots.take(slot)).expect("it takes no longer than a minute")
+    fn outcome(&self, work: Work) -> Result<Response, Error> {
+        self.wait_for(PATIENCE, |hub| hub.slots.is_filled(work).then(|| hub.slots.take(work)))
+            .expect("it takes no longer than a minute")
     }
 
     fn wake_loop(&self) {
@@ -104,23 +105,22 @@ impl Shared {
 /// An errand that is given up when this is dropped.
 struct Held {
     shared: Arc<Shared>,
-    errand: ErrandId,
-    slot: Option<SlotId>,
+    errand: Option<Work>,
 }
 
 impl Held {
     fn outcome(mut self) -> Result<Response, Error> {
-        let slot = self.slot.take().expect("it is waited for once");
-        self.shared.outcome(slot)
+        let errand = self.errand.take().expect("it is waited for once");
+        self.shared.outcome(errand)
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let Some(slot) = self.slot else { return };
+        let Some(errand) = self.errand else { return };
         let (now, mut hub) = (self.shared.now(), self.shared.lock());
-        if hub.slots.abandon(slot) {
-            hub.cancel(Work::Errand(self.errand), now);
+        if hub.slots.abandon(errand) {
+            hub.cancel(errand, now);
         }
         drop(hub);
         self.shared.wake_loop();
@@ -132,7 +132,9 @@ impl Client for MioClient {
         let submitted = self.0.lock().submit(&request, RequestOptions::default(), self.0.now());
         self.0.wake_loop();
         let shared = Arc::clone(&self.0);
-        Box::new(move || submitted.map_err(|error| *error).and_then(|(_, slot)| shared.outcome(slot)))
+        Box::new(move || {
+            submitted.map_err(|error| *error).and_then(|request| shared.outcome(Work::Request(request)))
+        })
     }
 
     fn run(&self, recipe: Recipe, path: &str, deadline: Option<Duration>) -> PendingRecipe {
@@ -162,15 +164,15 @@ impl Client for MioClient {
 
     fn watch_data(&self, path: &str) -> Result<PendingWatch, Error> {
         let get = Request::GetData(GetDataRequest { path: path.into(), watch: true });
-        let (request, slot) = {
+        let request = {
             let mut hub = self.0.lock();
-            let (request, slot) =
+            let request =
                 hub.submit(&get, RequestOptions::default(), self.0.now()).map_err(|error| *error)?;
             hub.watches.hold(request, false);
-            (request, slot)
+            request
         };
         self.0.wake_loop();
-        self.0.outcome(slot)?;
+        self.0.outcome(Work::Request(request))?;
         let shared = Arc::clone(&self.0);
         Ok(Box::new(move || {
             let outcome = shared.wait_for(PATIENCE, |hub| hub.watches.take(request));
