@@ -59,10 +59,9 @@ impl Driven {
     }
 
     fn event(&mut self, at_ms: u64, event: i32, path: &str) -> Vec<Value> {
-        let path: String = path.bytes().map(|byte| format!("{byte:02x}")).collect();
-        let len = path.len() / 2;
+        let path = buffer(path);
         let header = "ffffffff ffffffffffffffff 00000000";
-        self.receive(at_ms, 1, &format!("{header} {event:08x} 00000003 {len:08x} {path}"))
+        self.receive(at_ms, 1, &format!("{header} {event:08x} 00000003 {path}"))
     }
 
     fn submit(&mut self, at_ms: u64, tag: &str, what: &str) -> Vec<Value> {
@@ -77,6 +76,12 @@ const STAT: &str = "0000000000000001 0000000000000002 0000000000000003 000000000
 
 fn find<'a>(answers: &'a [Value], name: &str) -> &'a Value {
     answers.iter().find_map(|answer| answer.get(name)).unwrap_or_else(|| panic!("no {name} in {answers:?}"))
+}
+
+/// A buffer of jute with this text, in hex.
+fn buffer(text: &str) -> String {
+    let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+    format!("{:08x}{hex}", text.len())
 }
 
 fn failed(answers: &[Value]) -> &Value {
@@ -205,6 +210,32 @@ fn sasl_goes_first() {
     assert_eq!(find(&refused, "state"), &json!({ "to": "auth_failed", "scheme": "sasl" }));
 }
 
+/// The digests are RFC 2831's, computed apart by Python's hashlib.
+#[test]
+fn digest_md5_takes_two_steps_and_the_server_proves_itself_too() {
+    let sasl = r#","sasl":{"mechanism":"digest_md5","username":"me","password":"secret"}"#;
+    let challenge = r#"realm="zk",nonce="n1",charset=utf-8,algorithm=md5-sess"#;
+    let response = "charset=utf-8,username=\"me\",realm=\"zk\",nonce=\"n1\",nc=00000001,\
+                    cnonce=\"a2bed7e9123d9dc69053e2f205692a92\",digest-uri=\"zookeeper/zk-sasl-md5\",\
+                    maxbuf=65536,response=4d69220de8476a481f1243ab0b0182ed,qop=auth";
+    let answered = || {
+        let mut driven = Driven::connected(sasl);
+        let answers = driven.reply(11, 1, 0, &buffer(challenge));
+        let token = buffer(response);
+        let len = 8 + token.len() / 2;
+        let sent = format!("{len:08x}0000000200000066{token}");
+        assert_eq!(answers, [json!({ "send": { "connection": 1, "hex": sent } })]);
+        assert_eq!(driven.status()["ready"], false);
+        driven
+    };
+    let mut driven = answered();
+    let proven = driven.reply(12, 2, 0, &buffer("rspauth=1ecfd3d6a77e5ca04dfe4a3baf2a87a4"));
+    assert_eq!(proven, [json!({ "state": { "to": "ready" } })]);
+    let mut deceived = answered();
+    let unproven = deceived.reply(12, 2, 0, &buffer(&format!("rspauth={}", "0".repeat(32))));
+    assert_eq!(find(&unproven, "state"), &json!({ "to": "auth_failed", "scheme": "sasl" }));
+}
+
 #[test]
 fn what_is_not_accepted_has_a_kind() {
     let kind = |config: &str, before: &[&str], what: &str| {
@@ -219,6 +250,7 @@ fn what_is_not_accepted_has_a_kind() {
     };
     assert_eq!(kind(r#","max_queued_requests":1"#, &[GET], GET), "queue_full");
     assert_eq!(kind(r#","max_queued_bytes":30"#, &[GET], GET), "queue_full");
+    assert_eq!(kind(r#","max_watches":1"#, &[GET, WATCH], WATCH), "queue_full");
     let long = format!(r#""op":"set_data","path":"/a","data":"{}""#, "00".repeat(0x10_0000));
     assert_eq!(kind("", &[], &long), "too_large");
     assert_eq!(kind("", &[], r#""op":"get_data","path":"/a/""#), "invalid_path");
@@ -298,6 +330,42 @@ fn multis_tell_each_result() {
     );
     let empty = driven.submit(15, "e", r#""op":"multi","ops":[]"#);
     assert_eq!(empty[0]["send"]["hex"], "00000011000000030000000effffffff01ffffffff");
+}
+
+#[test]
+fn a_reconfig_tells_the_new_configuration_or_why_there_is_none() {
+    let mut driven = Driven::connected("");
+    let codes = [
+        (-8, "bad_arguments"),
+        (-13, "new_config_no_quorum"),
+        (-14, "reconfig_in_progress"),
+        (-103, "bad_version"),
+        (-123, "reconfig_disabled"),
+    ];
+    for (xid, (code, name)) in (1..).zip(codes) {
+        driven.submit(11, &format!("r{xid}"), r#""op":"reconfig","leaving":"3""#);
+        let refused = driven.reply(11, xid, code, "");
+        assert_eq!(find(&refused, "reply")["refused"], json!({ "code": code, "name": name }));
+    }
+    let what = r#""op":"reconfig","joining":"s","new_members":null,"cur_config_id":"0x1f""#;
+    let asked = driven.submit(13, "last", what);
+    let record = "00000001 73 ffffffff ffffffff 000000000000001f".replace(' ', "");
+    assert_eq!(asked[0]["send"]["hex"], format!("000000200000000600000010{record}"));
+    let told = driven.reply(14, 6, 0, &format!("{}{STAT}", buffer("version=20")));
+    let ok = &find(&told, "reply")["ok"];
+    assert_eq!((&ok["data"], &ok["stat"]["version"]), (&json!("76657273696f6e3d3230"), &json!(5)));
+}
+
+#[test]
+fn an_ephemeral_znode_of_a_create_that_was_given_up_is_told() {
+    let mut driven = Driven::connected("");
+    driven.submit(11, "c", r#""op":"create","path":"/e-","data":null,"mode":"ephemeral_sequential""#);
+    driven.at(12, r#""cancel":{"tag":"c"}"#);
+    let told = driven.reply(13, 1, 0, &format!("{}{STAT}", buffer("/e-0000000003")));
+    assert_eq!(told, [json!({ "abandoned_create": { "tag": "c", "path": "/e-0000000003" } })]);
+    driven.submit(14, "p", r#""op":"create","path":"/p","data":null"#);
+    driven.at(15, r#""cancel":{"tag":"p"}"#);
+    assert_eq!(driven.reply(16, 2, 0, &format!("{}{STAT}", buffer("/p"))), [] as [Value; 0]);
 }
 
 #[test]
@@ -409,6 +477,13 @@ fn the_dullest_lines_are_errors_too() {
             "ttl_ms",
         ),
         (r#"{"at_ms":11,"submit":{"tag":"r","op":"create","path":"/","data":null,"ttl_ms":1}}"#, "ttl_ms"),
+        (r#"{"at_ms":11,"submit":{"tag":"r","op":"reconfig","joining":["s"]}}"#, "joining"),
+        (r#"{"at_ms":11,"submit":{"tag":"r","op":"reconfig","leaving":3}}"#, "leaving"),
+        (r#"{"at_ms":11,"submit":{"tag":"r","op":"reconfig","new_members":false}}"#, "new_members"),
+        (r#"{"at_ms":11,"submit":{"tag":"r","op":"reconfig","cur_config_id":"1f"}}"#, "cur_config_id"),
+        (r#"{"at_ms":11,"submit":{"tag":"r","op":"reconfig","cur_config_id":1.5}}"#, "cur_config_id"),
+        (r#"{"at_ms":11,"submit":{"tag":"r","op":"reconfig","members":"s"}}"#, "members"),
+        (r#"{"at_ms":11,"submit":{"tag":"r","op":"get_config","watch":"yes"}}"#, "watch"),
         (r#"{"at_ms":11,"add_auth":{"tag":"a","scheme":"digest"}}"#, "auth"),
         (r#"{"at_ms":11,"close":{"now":true}}"#, "now"),
     ] {
