@@ -10,6 +10,7 @@ use crate::{
 };
 
 /// What the heal phase has shown.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Healed {
     /// INV-57: the session is ready or over in time, and all requests have their outcomes.
     pub(crate) is_live: bool,
@@ -31,9 +32,7 @@ impl World {
                     let has_seen_all = world.has_seen_all();
                     return Healed { is_live: true, has_seen_all };
                 };
-                let steps = world.steps;
-                world = world.after(act);
-                world.steps = steps;
+                world.perform(act);
             }
             Healed { is_live: false, has_seen_all: true }
         }));

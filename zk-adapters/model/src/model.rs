@@ -123,15 +123,17 @@ pub const RULES: &[(u32, &str, Condition)] = &[
     (31, "INV-31 terminal is terminal", |model, world| holds::<31>(model, world) && world.stays_over()),
     (32, "INV-32 terminal is complete", holds::<32>),
     (36, "INV-36 a one-time watch fires once", holds::<36>),
-    (40, "INV-40 no change goes unseen", |model, world| !model.heals(world) || world.heal().has_seen_all),
+    (40, "INV-40 no change goes unseen", |model, world| !model.heals(world) || world.healed().has_seen_all),
     (49, "INV-49 there is always a next timer", holds::<49>),
     (50, "INV-50 a tick makes progress", holds::<50>),
-    (51, "INV-51 late and early ticks", |model, world| holds::<51>(model, world) && world.waits_its_time()),
+    (51, "INV-51 late and early ticks", |model, world| {
+        holds::<51>(model, world) && world.trials().waits_its_time
+    }),
     (57, "INV-57 when faults end, the session recovers", |model, world| {
-        !model.heals(world) || world.heal().is_live
+        !model.heals(world) || world.healed().is_live
     }),
     (61, "INV-61 one connection at a time", holds::<61>),
-    (62, "INV-62 the past can't speak", |_, world| world.ignores_the_past()),
+    (62, "INV-62 the past can't speak", |_, world| world.trials().ignores_the_past),
     (69, "INV-69 bad bytes end a connection, nothing else", holds::<69>),
     (70, "INV-70 what is sent is whole", holds::<70>),
     (74, "INV-74 closeSession comes last", holds::<74>),

@@ -1,12 +1,13 @@
 //! One state of the model: the session, its driver, the network, the servers, the application, and the books.
 
 use core::{
-    hash::{Hash, Hasher},
+    hash::{BuildHasher as _, Hash, Hasher},
     panic::AssertUnwindSafe,
     time::Duration,
 };
-use std::{hash::DefaultHasher, panic::catch_unwind};
+use std::{panic::catch_unwind, sync::OnceLock};
 
+use ahash::RandomState;
 use zk_session::{
     Action, AuthInfo, Config, ExpiredReason, Instant, ProbeId, RequestId, RequestOptions, Retry, ServerOrder,
     Session,
@@ -18,8 +19,10 @@ use crate::{
     act::Act,
     books::{Books, Fate, MAX_REQUESTS, Told},
     ensemble::{Ensemble, Forgery, Kind, Link, Said},
+    heal::Healed,
     relative::{EPOCH_NANOS, Relative},
     subject::Subject,
+    trials::Trials,
 };
 
 /// One state.
@@ -37,6 +40,14 @@ pub struct World {
     pub(crate) books: Books,
     /// Of all that counts: not of when the state was reached, nor in how many steps.
     pub(crate) fingerprint: u64,
+    verdicts: Verdicts,
+}
+
+/// What is found out on copies of a state, once, for all rules that ask.
+#[derive(Clone, Debug, Default)]
+struct Verdicts {
+    trials: OnceLock<Trials>,
+    healed: OnceLock<Healed>,
 }
 
 /// The steps are part of a state: so the search is complete to its depth in whatever order it goes.
@@ -68,6 +79,7 @@ impl World {
             ensemble: Ensemble::new(),
             books: Books::new(u8::from(setup.auth)),
             fingerprint: 0,
+            verdicts: Verdicts::default(),
         };
         world.drain();
         world.fingerprint = world.fingerprint();
@@ -88,18 +100,29 @@ impl World {
         });
         next.steps = self.steps + 1;
         next.fingerprint = next.fingerprint();
+        next.verdicts = Verdicts::default();
         next
+    }
+
+    /// Whether what must do nothing does nothing here.
+    pub(crate) fn trials(&self) -> Trials {
+        *self.verdicts.trials.get_or_init(|| self.try_out())
+    }
+
+    /// What becomes of it when all faults end.
+    pub(crate) fn healed(&self) -> Healed {
+        *self.verdicts.healed.get_or_init(|| self.heal())
     }
 
     fn fingerprint(&self) -> u64 {
         let Self { subject, now, faults, changes, link, probe, ensemble, books, .. } = self;
-        let mut hasher = DefaultHasher::new();
+        let mut hasher = HASHER.build_hasher();
         subject.session().hash(&mut Relative::new(&mut hasher, now.as_nanos()));
         (faults, changes, link, probe, ensemble, books).hash(&mut hasher);
         hasher.finish()
     }
 
-    fn perform(&mut self, act: Act) {
+    pub(crate) fn perform(&mut self, act: Act) {
         self.faults -= u8::from(act.is_fault());
         match act {
             Act::Tick => self.tick(),
@@ -383,5 +406,7 @@ pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_secs(9);
 pub(crate) const BACKOFF: Duration = Duration::from_secs(1);
 /// No step has so many actions.
 const MAX_ACTIONS: usize = 200;
+/// The same in each run.
+const HASHER: RandomState = RandomState::with_seeds(1, 2, 3, 4);
 /// So many bytes are the first half of a frame.
 const HALF: usize = 6;
