@@ -350,7 +350,7 @@ fn a_reconfig_tells_the_new_configuration_or_why_there_is_none() {
     let what = r#""op":"reconfig","joining":"s","new_members":null,"cur_config_id":"0x1f""#;
     let asked = driven.submit(13, "last", what);
     let record = "00000001 73 ffffffff ffffffff 000000000000001f".replace(' ', "");
-    assert_eq!(asked[0]["send"]["hex"], format!("000000200000000600000010{record}"));
+    assert_eq!(asked[0]["send"]["hex"], format!("0000001d0000000600000010{record}"));
     let told = driven.reply(14, 6, 0, &format!("{}{STAT}", buffer("version=20")));
     let ok = &find(&told, "reply")["ok"];
     assert_eq!((&ok["data"], &ok["stat"]["version"]), (&json!("76657273696f6e3d3230"), &json!(5)));
