@@ -32,6 +32,8 @@ pub struct World {
     pub trace: Vec<Action>,
     /// Whether each chunk counts as taken as soon as it is handed out.
     pub takes_at_once: bool,
+    /// Whether the session is polled after each input.
+    pub polls: bool,
     wires: BTreeMap<ConnectionId, Wire>,
     seen: usize,
     books: checks::Books,
@@ -81,6 +83,7 @@ impl World {
             now,
             trace: Vec::new(),
             takes_at_once: true,
+            polls: true,
             wires: BTreeMap::new(),
             seen: 0,
         };
@@ -204,8 +207,10 @@ impl World {
         self.books.accepted(id);
     }
 
-    fn drain(&mut self) {
-        while let Some(action) = self.session.poll_action() {
+    pub fn drain(&mut self) {
+        while self.polls
+            && let Some(action) = self.session.poll_action()
+        {
             self.books.action(&action, &self.session);
             match &action {
                 Action::Connect { connection, .. } => {
@@ -223,7 +228,9 @@ impl World {
             }
             self.trace.push(action);
         }
-        self.books.step(&self.session, self.now);
+        if self.polls {
+            self.books.step(&self.session, self.now);
+        }
     }
 }
 
