@@ -186,7 +186,9 @@ impl Requests {
             count += 1;
         }
         self.in_flight += count;
-        self.frames.split_to(end).freeze()
+        let frames = self.frames.split_to(end).freeze();
+        self.drop_ended();
+        frames
     }
 
     /// Drops the frames of ended requests at the front, and all of them once they hold most of the memory.

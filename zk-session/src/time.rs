@@ -98,6 +98,24 @@ impl Epoch {
 mod tests {
     use super::*;
 
+    #[cfg(feature = "std")]
+    #[test]
+    fn the_standard_librarys_moments_are_told_from_the_epoch_on_and_back() {
+        let start = std::time::Instant::now();
+        let epoch = Epoch::new(start);
+        let second = Duration::from_secs(1);
+        assert_eq!(epoch.instant(start + second), Instant::from_millis(1000));
+        assert_eq!(epoch.std_instant(Instant::from_millis(1000)), Some(start + second));
+        if let Some(before) = start.checked_sub(second) {
+            assert_eq!(epoch.instant(before), Instant::ZERO);
+        }
+    }
+
+    #[test]
+    fn a_moment_shows_how_long_after_the_epoch_it_is() {
+        assert_eq!(alloc::format!("{:?}", Instant::from_millis(1500)), "1.5s");
+    }
+
     #[test]
     fn arithmetic_saturates_at_both_ends() {
         assert_eq!(Instant::MAX + Duration::MAX, Instant::MAX);

@@ -5,10 +5,13 @@
 mod support;
 
 use support::{World, config, data, watch_data};
-use zk_session::zk_proto::{
-    CreateMode, CreateResponse, DeleteRequest, EventType, GetDataRequest, GetEphemeralsRequest,
-    GetEphemeralsResponse, Multi, MultiResponse, OPEN_ACL_UNSAFE, Op, OpResult, Request, Response,
-    SyncResponse, Ustring, Vector,
+use zk_session::{
+    Chroot, SubmitError,
+    zk_proto::{
+        CreateMode, CreateResponse, DeleteRequest, EventType, GetDataRequest, GetEphemeralsRequest,
+        GetEphemeralsResponse, Multi, MultiResponse, OPEN_ACL_UNSAFE, Op, OpResult, Request, Response,
+        SyncResponse, Ustring, Vector,
+    },
 };
 
 fn get(path: &str) -> Request {
@@ -94,4 +97,24 @@ fn watches_are_armed_by_server_path_and_told_by_client_path() {
     world.events();
     world.notify(EventType::NODE_DELETED, "/app/a", 9);
     assert_eq!(world.watch_events()[0].path, "/a");
+}
+
+#[test]
+fn requests_and_replies_can_be_converted_by_themselves() {
+    let (below, root) = (Chroot::new(Some("/app")), Chroot::new(None));
+    let mut request = get("/a");
+    assert_eq!(root.apply(&mut request), Ok(()));
+    assert_eq!(request, get("/a"));
+    assert_eq!(below.apply(&mut request), Ok(()));
+    assert_eq!(request, get("/app/a"));
+    for bad in ["a", "/a/"] {
+        let mut request = get(bad);
+        assert!(matches!(below.apply(&mut request), Err(SubmitError::InvalidPath(_))));
+        assert_eq!(request, get(bad), "it stays as it was");
+    }
+    let mut path = Ustring::from("/app/a");
+    root.undo_path(&mut path);
+    assert_eq!(path, "/app/a");
+    below.undo_path(&mut path);
+    assert_eq!(path, "/a");
 }

@@ -6,7 +6,7 @@ use support::{World, config, data, get_data, stat, sync};
 use zk_session::{
     Event, RequestError, SubmitError, WatchEndReason,
     zk_proto::{
-        Acl, AddWatchMode, AddWatchRequest, CheckVersionRequest, CheckWatchesRequest, ClientInfo,
+        Acl, AddWatchMode, AddWatchRequest, Bytes, CheckVersionRequest, CheckWatchesRequest, ClientInfo,
         Create2Response, CreateMode, CreateRequest, CreateResponse, DeleteRequest, ErrorCode, ErrorResponse,
         EventType, GetAclRequest, GetAclResponse, GetAllChildrenNumberRequest, GetAllChildrenNumberResponse,
         GetChildren2Request, GetChildren2Response, GetChildrenRequest, GetChildrenResponse, GetDataRequest,
@@ -178,6 +178,14 @@ fn what_would_make_servers_hang_up_is_refused_before_it_is_queued() {
         Request::MultiRead(Multi { ops: vec![watching] }),
         Request::MultiRead(Multi { ops: vec![writing] }),
         Request::Multi(Multi { ops: vec![reading] }),
+        Request::MultiRead(Multi {
+            ops: vec![Op::GetChildren(GetChildrenRequest { path: path(), watch: true })],
+        }),
+        Request::GetData(GetDataRequest { path: Ustring::NULL, watch: false }),
+        Request::GetData(GetDataRequest {
+            path: Ustring::from_bytes(Bytes::from_static(b"/\xFF")),
+            watch: false,
+        }),
     ] {
         let now = world.now;
         let refused = world.session.submit(request.clone(), Default::default(), now);
@@ -185,6 +193,34 @@ fn what_would_make_servers_hang_up_is_refused_before_it_is_queued() {
     }
     assert!(world.sent().is_empty());
     assert_eq!(world.session.stats().accepted, 0);
+}
+
+#[test]
+fn paths_of_what_is_created_or_listed_are_looked_at_too() {
+    let mut world = World::ready(config("a:1"));
+    let ephemerals = |path: &str| Request::GetEphemerals(GetEphemeralsRequest { prefix_path: path.into() });
+    let create = |path: &str, mode| Request::create(path, None, OPEN_ACL_UNSAFE, mode);
+    for refused in [
+        ephemerals("a"),
+        ephemerals("/a/"),
+        create("a", CreateMode::Persistent),
+        create("/a/../b", CreateMode::Container),
+        create("/a/", CreateMode::Ephemeral),
+        create("/a//", CreateMode::EphemeralSequential),
+        create("/\u{1}", CreateMode::PersistentWithTtl(1)),
+    ] {
+        let result = world.command(|session, now| session.submit(&refused, Default::default(), now));
+        assert!(matches!(result, Err(SubmitError::InvalidPath(_))), "{refused:?}: {result:?}");
+    }
+    // The servers append a sequence number.
+    for accepted in [
+        ephemerals(""),
+        ephemerals("/a"),
+        create("/a/", CreateMode::PersistentSequential),
+        create("/a", CreateMode::Container),
+    ] {
+        world.submit(accepted);
+    }
 }
 
 /// A removal by path waits for a connection like anything else; until then the watches are armed again as ever.

@@ -533,3 +533,29 @@ fn what_might_have_waited_again_and_has_ended_makes_room() {
     let full = SubmitError::QueueFull { limit_name: "max_queued_bytes", limit: 100 };
     assert_eq!(world.session.submit(get_data("/a"), safe, world.now), Err(full));
 }
+
+/// INV-73: what has ended doesn't hold the queue's memory, whatever is still before it.
+#[test]
+fn the_bytes_of_what_was_given_up_are_given_back() {
+    let mut world = World::new(config("a:1"));
+    let set = |number: usize| {
+        let data = Some(vec![7; 1000].into());
+        Request::SetData(SetDataRequest { path: format!("/{number}").into(), data, version: -1 })
+    };
+    let ids: Vec<_> = (0..500).map(|number| world.submit(set(number))).collect();
+    let one = world.session.stats().queued_bytes / 500;
+    for (number, &id) in ids.iter().enumerate() {
+        if number % 10 != 0 {
+            world.command(|session, now| session.cancel(id, now));
+        }
+    }
+    let stats = world.session.stats();
+    assert_eq!(stats.queued, 50);
+    assert!(stats.queued_bytes <= 2 * 50 * (one + 2) + (64 << 10) + one, "{} bytes", stats.queued_bytes);
+    world.events();
+    world.establish();
+    world.accept();
+    let left = world.sent_requests();
+    assert_eq!(left, (0..50).map(|number| set(number * 10)).collect::<Vec<_>>());
+    assert_eq!(world.session.stats().queued_bytes, 0);
+}

@@ -63,3 +63,22 @@ fn nothing_that_prints_holds_a_secret() {
     let debug = format!("{:?} {credentials:?}", world.session);
     assert!(!debug.contains(&format!("{SESSION}")) && !debug.contains(&SESSION.0.to_string()), "{debug}");
 }
+
+#[test]
+fn what_prints_says_what_it_is() {
+    let identity = AuthInfo { scheme: "digest".into(), auth: Bytes::from_static(AUTH) };
+    assert!(format!("{identity:?}").contains("digest"));
+    let credentials =
+        Credentials { session_id: SESSION, password: Bytes::from_static(PASSWORD), last_zxid: Zxid(0x17) };
+    assert!(format!("{credentials:?}").contains("0x17"));
+    let mut world = World::ready(config("a:1"));
+    world.submit(sync("/a"));
+    let session = format!("{:?}", world.session);
+    for part in ["Connected", "negotiated_timeout: 9s", "next_timer", "in_flight: 1"] {
+        assert!(session.contains(part), "{part}: {session}");
+    }
+    let trace = format!("{:?}", world.trace);
+    for part in ["Connect {", "Send {", "len: 49", "Emit("] {
+        assert!(trace.contains(part), "{part}: {trace}");
+    }
+}

@@ -203,6 +203,7 @@ fn new_session() -> Config {
 #[test]
 fn a_session_that_is_never_resumed_ends_with_its_connection_and_another_begins() {
     let mut world = World::ready(new_session());
+    assert_eq!(world.session.epoch(), 0);
     let watch = world.submit(watch_data("/a"));
     world.reply_to(watch, 3, Ok(data(b"x")));
     let safe = RequestOptions::default().with_retry(zk_session::Retry::WhenSafe);
@@ -221,6 +222,7 @@ fn a_session_that_is_never_resumed_ends_with_its_connection_and_another_begins()
     assert_eq!(world.connect_request().session_id, SessionId(0));
     world.accept_as(SessionId(7), 9000, false);
     assert!(matches!(world.events()[0], Event::Connected { epoch: 1, resumed: false, .. }));
+    assert_eq!(world.session.epoch(), 1);
     let old = RequestOptions::default().with_epoch(0);
     let stale = world.command(|session, now| session.submit(sync("/"), old, now));
     assert_eq!(stale, Err(SubmitError::StaleEpoch { asked: 0, current: 1 }));
@@ -394,4 +396,14 @@ fn a_server_that_accepts_ends_the_cycle_that_failed_before() {
     world.await_attempt();
     world.cut();
     assert!(world.events().iter().any(is_told));
+}
+
+/// Design: T divided by the servers, and by three at least.
+#[test]
+fn an_attempt_has_its_share_of_the_session_timeout() {
+    for (servers, millis) in [("a:1", 3000), ("a:1,b:1,c:1", 3000), ("a:1,b:1,c:1,d:1", 2250)] {
+        let world = World::new(config(servers));
+        let due = world.session.poll_timeout().expect("the attempt has a limit");
+        assert_eq!(due - world.now, support::millis(millis), "{servers}");
+    }
 }

@@ -473,3 +473,18 @@ fn a_ping_that_was_out_before_a_long_sleep_is_excused_too() {
     world.pong();
     assert_eq!(world.state(), State::Connected);
 }
+
+/// Until then the last moment is one like any other.
+#[test]
+fn a_timer_for_the_end_of_time_is_told_until_time_ends() {
+    let mut world = World::new(config("a:1"));
+    let last = Instant::from_nanos(u64::MAX - 1);
+    world.session.handle_timeout(last);
+    while world.session.poll_action().is_some() {}
+    assert_eq!(world.session.poll_timeout(), Some(Instant::MAX));
+    assert_eq!(world.session.next_timer().map(|(_, due)| due), Some(Instant::MAX));
+    world.session.handle_timeout(Instant::MAX);
+    while world.session.poll_action().is_some() {}
+    assert_eq!(world.session.poll_timeout(), None);
+    assert_eq!(world.session.next_timer(), None);
+}
