@@ -24,7 +24,7 @@ pub(crate) struct Requests {
     in_flight: usize,
     /// The frames of those that wait, without their xids, which are given in the order in which they leave.
     frames: BytesMut,
-    /// Requests that have ended while they waited; their frames are dropped when they come to the front.
+    /// Requests that have ended while they waited; their frames are dropped when they come to the front, or are many.
     ended: usize,
     /// The bytes of their frames.
     ended_bytes: usize,
@@ -111,7 +111,10 @@ impl Requests {
             entry.request.retained = None;
             self.ended += 1;
             self.ended_bytes += ended.len as usize;
-            self.drop_ended();
+            // Many may end at once, behind many in flight.
+            if self.ended > COMPACT_AT || self.ended_bytes > COMPACT_BYTES {
+                self.drop_ended();
+            }
         }
         Some((ended, was_sent))
     }
@@ -137,7 +140,7 @@ impl Requests {
 
     /// The bytes of their frames.
     pub(crate) fn waiting_bytes(&self) -> usize {
-        self.frames.len()
+        self.frames.len() - self.ended_bytes
     }
 
     pub(crate) fn iter_waiting(&self) -> impl Iterator<Item = &Accepted> {
@@ -402,3 +405,84 @@ const OP: Range<usize> = XID.end..HEAD_LEN;
 /// As many ended requests, of as many bytes, may wait for their turn to be dropped.
 const COMPACT_AT: usize = 64;
 const COMPACT_BYTES: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use zk_proto::{Bytes, SetDataRequest};
+
+    use super::*;
+
+    const COUNT: u64 = 1000;
+
+    /// So many requests of 1 KiB, of which some are in flight.
+    fn requests(in_flight: usize) -> Requests {
+        let mut requests = Requests::default();
+        for number in 0..COUNT {
+            let data = Some(Bytes::from_static(&[7; 1000]));
+            let set = Request::SetData(SetDataRequest { path: "/a".into(), data, version: number as i32 });
+            let len = frame_len(&set);
+            requests.encode(&set, OpCode::SET_DATA, len);
+            requests.push(Accepted {
+                id: RequestId(number),
+                deadline: None,
+                op: OpCode::SET_DATA,
+                len: len as u32,
+                ops: 0,
+                may_return: false,
+                was_sent: false,
+                creates_ephemeral: false,
+                asks_for_watch: false,
+                has_ended: false,
+                retained: None,
+            });
+        }
+        hand_out(&mut requests, in_flight);
+        requests
+    }
+
+    /// The versions of the requests that leave.
+    fn hand_out(requests: &mut Requests, max_requests: usize) -> Vec<u64> {
+        let limits =
+            HandOut { max_requests, max_len: usize::MAX, lacks_create2: false, start: 0, now: Instant::ZERO };
+        let frames = requests.hand_out(limits, &mut Xids::default());
+        let frames = frames.chunks(1026).map(|frame| frame.last_chunk().expect("a version"));
+        frames.map(|version| u64::from(u32::from_be_bytes(*version))).collect()
+    }
+
+    #[test]
+    fn what_has_ended_holds_no_more_memory_than_what_waits() {
+        for in_flight in [0, 100] {
+            let mut requests = requests(in_flight);
+            let stays = |number: &u64| number.is_multiple_of(10) || *number < in_flight as u64;
+            for number in (0..COUNT).filter(|number| !stays(number)) {
+                assert!(requests.end(RequestId(number)).is_some_and(|(_, was_sent)| !was_sent));
+                assert!(requests.frames.len() <= 2 * requests.waiting_bytes() + COMPACT_BYTES + 1026);
+            }
+            let left: Vec<_> = (in_flight as u64..COUNT).filter(stays).collect();
+            assert_eq!(requests.waiting(), left.len());
+            assert_eq!(requests.waiting_bytes(), left.len() * 1026);
+            let mut told = Vec::new();
+            while requests.waiting() > 0 {
+                told.extend(hand_out(&mut requests, usize::MAX));
+            }
+            assert_eq!(told, left);
+            assert_eq!((requests.frames.len(), requests.ended, requests.ended_bytes), (0, 0, 0));
+        }
+    }
+
+    #[test]
+    fn a_request_ends_once_wherever_it_is() {
+        let mut requests = requests(1);
+        assert!(requests.end(RequestId(0)).is_some_and(|(_, was_sent)| was_sent));
+        assert!(requests.end(RequestId(1)).is_some_and(|(_, was_sent)| !was_sent));
+        for number in [0, 1, COUNT] {
+            assert!(
+                requests.end(RequestId(number)).is_none() && requests.get_mut(RequestId(number)).is_none()
+            );
+        }
+        assert_eq!((requests.in_flight(), requests.iter_in_flight().count()), (1, 0));
+        assert_eq!(requests.iter().count(), requests.iter_waiting().count());
+    }
+}

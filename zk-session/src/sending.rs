@@ -52,12 +52,18 @@ impl Session {
         self.note_progress();
     }
 
-    /// The priming's third step: the watches, batch by batch. A session that is being closed needs none. Later
-    /// on, those that have to be armed again.
+    /// The priming's third step: the watches, batch by batch. Later on, those that have to be armed again. A session
+    /// that is being closed needs no more of them; what they have missed isn't told then, nor what they hear.
     fn send_watches(&mut self) {
         let Some(connection) = &mut self.connection else { return };
-        let rearm = connection.rearm.as_mut().filter(|_| !self.closing);
-        match rearm.and_then(|rearm| rearm.next_batch(&mut self.watches, self.config.max_set_watches_len)) {
+        if self.closing {
+            connection.rearm.take_if(|rearm| !rearm.is_sent());
+        }
+        match connection
+            .rearm
+            .as_mut()
+            .and_then(|rearm| rearm.next_batch(&mut self.watches, self.config.max_set_watches_len))
+        {
             Some((request, batch)) => {
                 let xid = self.xids.next();
                 connection.push_control(&request, xid, Owner::SetWatches(batch.into()), self.now);

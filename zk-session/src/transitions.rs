@@ -37,6 +37,7 @@ impl Session {
         let Some(connection) = &mut self.connection else { return };
         request.encode_frame(connection.control());
         connection.connect_sent_at = self.now;
+        connection.excused = false;
         if planted!(PingsBeforeTheResponse) {
             connection.push_uncounted(&Request::Ping, ReplyHeader::PING_XID);
         }

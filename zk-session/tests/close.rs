@@ -2,10 +2,13 @@
 
 mod support;
 
-use support::{SESSION, World, config, data, get_data, millis, sync};
+use support::{SESSION, World, config, data, get_data, millis, sync, watch_data};
 use zk_session::{
     Credentials, Delivery, Event, Failure, RequestError, State,
-    zk_proto::{Bytes, ErrorCode, Request, Response, Zxid},
+    zk_proto::{
+        AddWatchMode, AddWatchRequest, Bytes, ErrorCode, ErrorResponse, EventType, RemoveWatchesRequest,
+        Request, Response, WatcherType, Zxid,
+    },
 };
 
 fn close(world: &mut World) {
@@ -125,4 +128,36 @@ fn after_the_end_nothing_comes_out_whatever_goes_in() {
         assert_eq!(refused, Err(zk_session::SubmitError::Closed));
     }
     assert_eq!(world.trace.len(), trace);
+}
+
+/// INV-37, INV-41: what a persistent watch hears before its gap is told isn't told behind later outcomes.
+#[test]
+fn a_session_closed_while_its_watches_are_set_again_tells_no_more_of_them() {
+    let mut world = World::ready(config("a:1"));
+    let mode = AddWatchMode::PERSISTENT;
+    let add = world.submit(Request::AddWatch(AddWatchRequest { path: "/a".into(), mode }));
+    world.reply_to(add, 5, Ok(Response::AddWatch(ErrorResponse { err: ErrorCode::OK })));
+    let watch = world.submit(watch_data("/c"));
+    world.reply_to(watch, 5, Ok(data(b"x")));
+    world.cut();
+    world.await_attempt();
+    world.establish();
+    world.takes_at_once = false;
+    world.accept();
+    world.take(world.wire().outstanding());
+    let remove = RemoveWatchesRequest { path: "/c".into(), watcher_type: WatcherType::CHILDREN };
+    let remove = world.submit(Request::RemoveWatches(remove));
+    close(&mut world);
+    world.takes_at_once = true;
+    world.take(world.wire().outstanding());
+    for _ in 0..2 {
+        let batch = world.wire().oldest_unanswered().expect("a batch was sent");
+        world.reply(batch, 8, Ok(Response::Empty));
+    }
+    world.notify(EventType::NODE_DATA_CHANGED, "/a", 8);
+    world.events();
+    world.reply_to(remove, 9, Err(ErrorCode::NO_WATCHER));
+    let events = world.events();
+    assert!(events.iter().any(|event| matches!(event, Event::Reply(reply) if reply.request == remove)));
+    assert!(!events.iter().any(|event| matches!(event, Event::Watch(_) | Event::WatchesRestored { .. })));
 }

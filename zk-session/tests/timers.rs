@@ -488,3 +488,19 @@ fn a_timer_for_the_end_of_time_is_told_until_time_ends() {
     assert_eq!(world.session.poll_timeout(), None);
     assert_eq!(world.session.next_timer(), None);
 }
+
+/// INV-51: each stage of an attempt is excused once, for the transport that is up is a sign of life.
+#[test]
+fn an_attempt_is_excused_a_late_tick_again_once_its_transport_is_up() {
+    let mut world = World::new(config("a:1"));
+    world.now = world.now + millis(6000);
+    world.tick();
+    assert_eq!(world.state(), State::Connecting);
+    world.establish();
+    world.now = world.now + millis(6000);
+    world.tick();
+    assert_eq!(dropped(&mut world), None);
+    assert_eq!(world.state(), State::Associating);
+    world.accept();
+    assert_eq!(world.state(), State::Connected);
+}

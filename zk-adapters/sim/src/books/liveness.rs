@@ -16,6 +16,8 @@ pub(super) struct Liveness {
     late_ticks: u32,
     /// This input is a late tick, and all that was said before it was polled.
     is_late_tick: bool,
+    /// It is one, and something was unpolled: perhaps a connection, whose one excuse is used up then.
+    is_undrained_late_tick: bool,
     /// When the servers may have expired the session, if it is one, and whether that was told.
     may_be_expired: Option<(Instant, Told)>,
 }
@@ -45,19 +47,28 @@ impl Liveness {
 
     /// A tick that is due, so much too late.
     pub(super) fn ticked(&mut self, late: Duration, timeout: Duration, is_drained: bool) {
-        self.is_late_tick = late >= timeout / LATE_PART && is_drained;
-        self.late_ticks += u32::from(late >= timeout / LATE_PART);
+        let is_late = late >= timeout / LATE_PART;
+        self.is_late_tick = is_late && is_drained;
+        self.is_undrained_late_tick = is_late && !is_drained;
+        self.late_ticks += u32::from(is_late);
     }
 
     /// Any other input.
     pub(super) fn not_ticked(&mut self) {
         self.is_late_tick = false;
+        self.is_undrained_late_tick = false;
     }
 
-    /// Bytes came, or a connection is made.
-    pub(super) fn received(&mut self, now: Option<Instant>) {
-        self.heard_at = now;
+    /// Bytes came.
+    pub(super) fn received(&mut self, now: Instant) {
+        self.heard_at = Some(now);
         self.late_ticks = 0;
+    }
+
+    /// A connection is to be made.
+    pub(super) fn begun(&mut self) {
+        self.heard_at = None;
+        self.late_ticks = u32::from(self.is_undrained_late_tick);
     }
 
     /// A server has answered what was handed out then. Accepted anew, or not: the session timeout counts from there on.

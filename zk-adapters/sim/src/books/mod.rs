@@ -115,7 +115,7 @@ impl Books {
 
     fn received(&mut self, connection: ConnectionId, bytes: &[u8], session: &Session, now: Instant) {
         let Some(heard) = self.lines.received(connection, bytes, session.state()) else { return };
-        self.liveness.received(Some(now));
+        self.liveness.received(now);
         for heard in heard {
             self.liveness.answered(heard.sent_at, heard.timeout, heard.is_new, now);
         }
@@ -194,7 +194,7 @@ impl Books {
             Action::Connect { connection, server } => {
                 self.lines.connect(*connection, &self.config);
                 self.attempts.connect(server, session, &self.config, self.now);
-                self.liveness.received(None);
+                self.liveness.begun();
             }
             Action::Send { connection, bytes } => {
                 self.liveness.sent(self.now);
