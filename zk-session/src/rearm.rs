@@ -120,6 +120,18 @@ impl Rearm {
         self.passes.is_empty()
     }
 
+    /// What hasn't been sent stays as it is. A gap isn't told if some of the persistent watches are among that.
+    pub(crate) fn send_no_more(&mut self) {
+        if !self.is_persistent_sent() {
+            self.gap_from = None;
+        }
+        self.passes.clear();
+    }
+
+    fn is_persistent_sent(&self) -> bool {
+        !self.passes.iter().any(|pass| matches!(pass, Pass::Persistent { .. }))
+    }
+
     /// Everything has been sent and acknowledged.
     pub(crate) fn is_done(&self) -> bool {
         self.is_sent() && self.unacknowledged == 0
@@ -189,8 +201,7 @@ impl Rearm {
 
     /// Once, when the last persistent watch is armed: from where on its owners may have missed something.
     pub(crate) fn take_gap(&mut self, watches: &mut Watches) -> Option<Zxid> {
-        let is_sent = !self.passes.iter().any(|pass| matches!(pass, Pass::Persistent { .. }));
-        if !is_sent || self.unacknowledged_persistent > 0 {
+        if !self.is_persistent_sent() || self.unacknowledged_persistent > 0 {
             return None;
         }
         let from = self.gap_from.take()?;

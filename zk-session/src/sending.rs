@@ -30,14 +30,14 @@ impl Session {
         }
     }
 
-    /// Queues what comes next of the priming, once what went before is handed out; behind all requests, the
-    /// closeSession of a session that is being closed.
+    /// Queues what comes next of the priming, once what went before is handed out, so that it can leave at once, before
+    /// anything changes that it tells of; behind all requests, the closeSession of a session that is being closed.
     pub(crate) fn prime(&mut self) {
         if !self.state.is_connected() {
             return;
         }
         let Some(connection) = &mut self.connection else { return };
-        if connection.has_control() || !connection.window.is_open() {
+        if connection.has_control() || connection.has_slices() || !connection.window.is_open() {
             return;
         }
         if matches!(connection.stage, Stage::Auths) {
@@ -56,8 +56,8 @@ impl Session {
     /// that is being closed needs no more of them; what they have missed isn't told then, nor what they hear.
     fn send_watches(&mut self) {
         let Some(connection) = &mut self.connection else { return };
-        if self.closing {
-            connection.rearm.take_if(|rearm| !rearm.is_sent());
+        if let Some(rearm) = connection.rearm.as_mut().filter(|_| self.closing) {
+            rearm.send_no_more();
         }
         match connection
             .rearm
@@ -82,8 +82,7 @@ impl Session {
     fn send_close(&mut self) {
         let Some(connection) = &mut self.connection else { return };
         let is_empty = self.requests.waiting() == 0 || planted!(CloseOvertakes);
-        let is_due = self.closing && is_empty && !connection.has_slices();
-        if is_due && !connection.close_sent {
+        if self.closing && is_empty && !connection.close_sent {
             let xid = self.xids.next();
             connection.push_control(&Request::CloseSession, xid, Owner::CloseSession, self.now);
             connection.close_sent = true;

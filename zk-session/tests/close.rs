@@ -37,6 +37,41 @@ fn close_session_is_the_last_frame_behind_all_requests() {
     assert_eq!(world.state(), State::Closed);
 }
 
+/// INV-79: a batch that was sent is answered, whatever becomes of those behind it.
+#[test]
+fn a_session_closed_between_two_batches_takes_the_answer_to_the_first() {
+    let mut config = config("a:1");
+    config.max_set_watches_len = 1;
+    let mut world = World::ready(config);
+    for path in ["/a", "/b"] {
+        let watch = world.submit(watch_data(path));
+        world.reply_to(watch, 5, Ok(data(b"x")));
+    }
+    let mode = AddWatchMode::PERSISTENT;
+    let persistent = world.submit(Request::AddWatch(AddWatchRequest { path: "/a".into(), mode }));
+    world.reply_to(persistent, 5, Ok(Response::AddWatch(ErrorResponse { err: ErrorCode::OK })));
+    world.cut();
+    world.await_attempt();
+    world.establish();
+    world.takes_at_once = false;
+    world.accept();
+    world.take(world.wire().outstanding());
+    let first = world.wire().oldest_unanswered().expect("a batch was sent");
+    world.reply(first, 8, Ok(Response::Empty));
+    close(&mut world);
+    world.take(world.wire().outstanding());
+    world.command(|session, now| session.remove_watch(persistent, now));
+    let second = world.wire().oldest_unanswered().expect("a batch was sent");
+    world.reply(second, 8, Ok(Response::Empty));
+    world.takes_at_once = true;
+    world.take(world.wire().outstanding());
+    let sent = world.sent_requests();
+    assert!(matches!(sent[..], [Request::SetWatches(_), Request::SetWatches(_), Request::CloseSession]));
+    let closing = world.wire().oldest_unanswered().expect("the last frame was sent");
+    world.reply(closing, 8, Ok(Response::Empty));
+    assert_eq!(world.events().last(), Some(&Event::Closed { confirmed: true }));
+}
+
 /// INV-75.
 #[test]
 fn close_is_bounded_whatever_the_network_does() {

@@ -41,7 +41,7 @@ pub(super) struct Line {
     pub(super) reason: Option<DisconnectReason>,
     out: Vec<u8>,
     parsed: u64,
-    handed_out: u64,
+    pub(super) handed_out: u64,
     taken: u64,
     is_reported: bool,
     has_frames: bool,

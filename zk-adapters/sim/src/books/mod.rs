@@ -222,7 +222,8 @@ impl Books {
             let armed = self.lines.last().map(Line::armed_again).unwrap_or_default();
             self.watches.lost_again(&armed, known);
         }
-        self.watches.event(event, known);
+        let handed_out = self.lines.last().map_or(0, |line| line.handed_out);
+        self.watches.event(event, known, handed_out);
         self.identity.event(event, self.lines.last());
         self.attempts.event(event);
         if matches!(event, Event::Connected { .. }) {
@@ -294,7 +295,7 @@ impl Books {
                 line.takes_xid(header.xid, self.now);
                 let len = frame.payload.len() + 4;
                 let most = self.config.max_set_watches_len;
-                let set = self.watches.set_again(&request, len, most);
+                let set = self.watches.set_again(&request, frame.start, len, most);
                 line.sets_again(header.xid, set);
             }
             Request::Sasl(_) => {

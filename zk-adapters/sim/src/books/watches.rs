@@ -30,6 +30,8 @@ pub(super) struct WatchBook {
     at_connect: BTreeSet<(Ustring, Kind)>,
     /// Where watches have ended since then: others of the path may have to be set again for it.
     ended_at: BTreeSet<Ustring>,
+    /// Which have gone since then, and how much of the stream had been handed out by then.
+    gone: BTreeMap<(Ustring, Kind), u64>,
 }
 
 /// A watch that a session holds.
@@ -101,6 +103,7 @@ impl WatchBook {
             is_closing: false,
             at_connect: BTreeSet::new(),
             ended_at: BTreeSet::new(),
+            gone: BTreeMap::new(),
         }
     }
 
@@ -139,8 +142,9 @@ impl WatchBook {
         self.live.insert(reply.request, Live { path, kind, since: reply.zxid, asked, lost_at: None });
     }
 
-    /// An event, `known` being the highest zxid that was read before it.
-    pub(super) fn event(&mut self, event: &Event, known: Zxid) {
+    /// An event, `known` being the highest zxid that was read before it, and `handed_out` how much of the stream had
+    /// left.
+    pub(super) fn event(&mut self, event: &Event, known: Zxid, handed_out: u64) {
         match event {
             Event::Watch(event) => {
                 let live = self.live.get(&event.request);
@@ -154,14 +158,17 @@ impl WatchBook {
                 );
                 let is_known = (1..=4).contains(&event.event_type.0);
                 assert_eq!(event.last, !is_persistent && is_known, "INV-36, INV-46: {event:?}");
-                if event.last {
-                    self.live.remove(&event.request);
+                if event.last
+                    && let Some(Live { path, kind, .. }) = self.live.remove(&event.request)
+                {
+                    self.gone.insert((path, kind), handed_out);
                 }
             }
             Event::WatchEnded { request, .. } => {
                 let ended = self.live.remove(request);
                 let ended = ended.unwrap_or_else(|| panic!("INV-33: {request:?} ends, and isn't there"));
-                self.ended_at.insert(ended.path);
+                self.ended_at.insert(ended.path.clone());
+                self.gone.insert((ended.path, ended.kind), handed_out);
             }
             Event::WatchesRestored { from, to } => {
                 assert!(from <= to, "INV-41: {event:?}");
@@ -173,6 +180,7 @@ impl WatchBook {
             Event::Connected { .. } => {
                 self.at_connect = self.live.values().map(|live| (live.path.clone(), live.kind)).collect();
                 self.ended_at.clear();
+                self.gone.clear();
             }
             Event::Ready => {
                 self.at_connect.clear();
@@ -190,10 +198,11 @@ impl WatchBook {
     }
 
     /// INV-36, INV-39, INV-44: what a SetWatches frame sets are watches, by their server paths, that were live
-    /// when the connection was accepted or are so now.
+    /// when the connection was accepted, or when the frame began at `start` in the stream.
     pub(super) fn set_again(
         &self,
         request: &Request,
+        start: u64,
         len: usize,
         max_len: usize,
     ) -> Vec<(Ustring, Kind, Zxid)> {
@@ -201,8 +210,10 @@ impl WatchBook {
         assert!(len <= max_len || set.len() == 1, "INV-39: {len} bytes for {} paths", set.len());
         for (path, kind, _) in &set {
             let is_live = self.live.values().any(|live| live.path == *path && live.kind == *kind);
+            let key = (path.clone(), *kind);
+            let was_live = self.gone.get(&key).is_some_and(|handed_out| *handed_out > start);
             assert!(
-                is_live || self.at_connect.contains(&(path.clone(), *kind)),
+                is_live || was_live || self.at_connect.contains(&key),
                 "INV-36: {kind:?} watch of {path} is set again"
             );
         }

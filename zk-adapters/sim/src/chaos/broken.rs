@@ -1,7 +1,7 @@
 //! A promise that a session broke.
 
-use core::{any::Any, panic::AssertUnwindSafe};
-use std::panic::catch_unwind;
+use core::{any::Any, cell::Cell, panic::AssertUnwindSafe};
+use std::panic::{catch_unwind, set_hook};
 
 /// A promise that a session broke, or a panic of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,13 @@ impl Broken {
     /// Makes a panic an error. What `act` works on may be looked at then, and not worked on any more.
     pub(crate) fn catch<T>(act: impl FnOnce() -> T) -> Result<T, Self> {
         catch_unwind(AssertUnwindSafe(act)).map_err(|panic| Self { message: message(&*panic), step: 0 })
+    }
+
+    /// From now on panics print nothing, for what is broken tells of them, and where they were.
+    pub fn instead_of_panics() {
+        set_hook(Box::new(|panic| {
+            PLACE.set(panic.location().map(ToString::to_string));
+        }));
     }
 
     /// The same run had two outcomes.
@@ -40,7 +47,16 @@ impl Broken {
 
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message").to_owned()
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message");
+    match PLACE.take() {
+        Some(place) if !text.contains("INV-") => format!("{text}, at {place}"),
+        _ => text.to_owned(),
+    }
+}
+
+thread_local! {
+    /// Where this thread panicked last.
+    static PLACE: Cell<Option<String>> = const { Cell::new(None) };
 }
 
 const PANIC: u8 = 79;

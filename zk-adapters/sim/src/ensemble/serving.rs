@@ -238,12 +238,13 @@ impl SimEnsemble {
         }
     }
 
-    /// Sends a request on its way to the leader.
+    /// Sends a request on its way to the leader, behind those that couldn't be sent.
     fn ask_leader(&mut self, peer: PeerId, session: SessionId, xid: i32, what: Asked) {
-        let server = self.peers[&peer].server;
-        let proposal = Proposal { peer, server, session, xid, what };
-        if self.servers[server].is_isolated {
-            self.servers[server].outbox.push(proposal);
+        let number = self.peers[&peer].server;
+        let proposal = Proposal { peer, server: number, session, xid, what };
+        let server = &mut self.servers[number];
+        if server.is_isolated || !server.outbox.is_empty() {
+            server.outbox.push(proposal);
         } else {
             self.propose(proposal);
         }

@@ -23,8 +23,7 @@ fn main() -> ExitCode {
         eprintln!("{}", wanted::USAGE);
         return ExitCode::from(2);
     };
-    // What is broken is told below.
-    std::panic::set_hook(Box::new(|_| {}));
+    Broken::instead_of_panics();
     if wanted.plant.as_ref().is_some_and(|defect| !planted::plant(defect)) {
         return ExitCode::from(2);
     }
