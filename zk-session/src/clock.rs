@@ -38,6 +38,21 @@ impl Session {
             self.timers.stop(Timer::MayBeExpired);
             self.emit(Event::MayBeExpired);
         }
+    }
+
+    /// The same, and what ends the session: this is the driver's input, so all that was sent is reported.
+    #[inline]
+    pub(crate) fn act_on_all_time(&mut self) {
+        if self.timers.are_due(self.now) {
+            self.act_on_due_timers();
+            self.act_on_last_timers();
+        }
+    }
+
+    pub(crate) fn act_on_last_timers(&mut self) {
+        if planted!(BackOffHidesTime) && self.timers.get(Timer::Backoff).is_some() {
+            return;
+        }
         if self.timers.is_due(Timer::Expiry, self.now) {
             self.expire(ExpiredBy::Client, ExpiredReason::Silence);
         }

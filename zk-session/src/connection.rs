@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use zk_proto::{ErrorCode, FrameDecoder, ReplyHeader, Request, ServerAddr, WatcherEvent, Zxid};
 
 use crate::{
-    ConnectionId, Instant,
+    ConnectionId, DisconnectReason, Instant,
     accepted::Accepted,
     auth::AuthSent,
     rearm::{Batch, Rearm},
@@ -54,6 +54,8 @@ pub(crate) struct Connection {
     pub(crate) ready_at: Option<Instant>,
     /// A late tick has been excused since the last byte.
     pub(crate) excused: bool,
+    /// Why it is going to be dropped when the driver asks what to do.
+    pub(crate) leaving: Option<Box<DisconnectReason>>,
 }
 
 /// How far a connection is primed.
@@ -204,6 +206,7 @@ impl Connection {
             growth: None,
             ready_at: None,
             excused: false,
+            leaving: None,
         }
     }
 

@@ -23,7 +23,9 @@ impl Session {
         let found = self.search.take_if(|search| search.probe == probe && read_write);
         if let (Some(search), State::ConnectedReadOnly) = (found, self.state) {
             self.ensemble.next_is(&search.server);
-            self.disconnect(DisconnectReason::ReadWriteServerFound);
+            if let Some(connection) = &mut self.connection {
+                connection.leaving = Some(Box::new(DisconnectReason::ReadWriteServerFound));
+            }
         }
     }
 

@@ -124,16 +124,28 @@ impl Session {
             let due = self.timers.get(Timer::Ping).unwrap_or(self.now);
             self.timers.set(Timer::Ping, due + core::time::Duration::from_nanos(1));
         }
-        if self.is_quiet() {
+        if self.timers.are_due(self.now) {
+            self.act_on_last_timers();
+        } else if self.is_quiet() {
             return None;
         }
+        self.leave();
         self.prime();
         if self.outbox.is_empty() { self.next_send() } else { self.poll_action() }
     }
 
+    /// Drops the connection, if a command has asked for that.
+    fn leave(&mut self) {
+        if let Some(reason) = self.connection.as_mut().and_then(|connection| connection.leaving.take()) {
+            self.disconnect(*reason);
+        }
+    }
+
     /// Nothing is to be said: requests may leave, and none waits, nor anything else.
     fn is_quiet(&self) -> bool {
-        let is_primed = |connection: &Connection| connection.is_quiet() && connection.rearm.is_none();
+        let is_primed = |connection: &Connection| {
+            connection.is_quiet() && connection.rearm.is_none() && connection.leaving.is_none()
+        };
         self.requests.waiting() == 0 && !self.closing && self.connection.as_ref().is_some_and(is_primed)
     }
 

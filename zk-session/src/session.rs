@@ -93,7 +93,8 @@ impl State {
 /// # Commands
 /// [`submit`](Self::submit), [`cancel`](Self::cancel), [`remove_watch`](Self::remove_watch),
 /// [`add_auth`](Self::add_auth), [`update_servers`](Self::update_servers) and [`close`](Self::close) tell what the
-/// application wants: any number, in any order, between any two polls.
+/// application wants: any number, in any order, between any two polls. They leave the connection alone: what ends it
+/// is done at the next poll or input, for until then the transport may take more of what was handed out.
 ///
 /// # Outputs
 /// [`poll_action`](Self::poll_action) tells each thing that happened once and in order: drain it after inputs
@@ -235,7 +236,7 @@ impl Session {
         if self.state == State::Connecting && self.is_current(connection) {
             self.associate();
         }
-        self.act_on_time();
+        self.act_on_all_time();
     }
 
     /// These bytes arrived on this connection, cut anywhere.
@@ -245,7 +246,7 @@ impl Session {
         if expects_bytes && self.is_current(connection) && !bytes.is_empty() {
             self.receive(bytes);
         }
-        self.act_on_time();
+        self.act_on_all_time();
     }
 
     /// The transport took `count` more bytes of the outstanding `Send`; 0 is a report too.
@@ -258,7 +259,7 @@ impl Session {
         if let Some(current) = self.connection.as_mut().filter(|current| current.id == connection) {
             current.window.sent(count);
         }
-        self.act_on_time();
+        self.act_on_all_time();
     }
 
     /// The transport of this connection has ended, or couldn't be established: refused, reset, end of stream.
@@ -276,7 +277,7 @@ impl Session {
             };
             self.lost(current, reason);
         }
-        self.act_on_time();
+        self.act_on_all_time();
     }
 
     /// The time that [`poll_timeout`](Self::poll_timeout) told has come. Early, late or repeated calls are
@@ -289,7 +290,7 @@ impl Session {
         if late >= self.identity.timeout / LATE_PART {
             self.be_late(late);
         }
-        self.act_on_time();
+        self.act_on_all_time();
         self.act_on_connection_timers();
     }
 }
@@ -413,8 +414,9 @@ impl Session {
         connect_string.chroot = chroot;
         Arc::make_mut(&mut self.config).connect_string = connect_string;
         let servers = self.config.connect_string.servers.clone();
-        if self.ensemble.update(servers, &self.config.server_order) {
-            self.disconnect(DisconnectReason::Rebalanced);
+        let moves = self.ensemble.update(servers, &self.config.server_order);
+        if let Some(connection) = &mut self.connection {
+            connection.leaving = moves.then(|| Box::new(DisconnectReason::Rebalanced));
         }
         Ok(())
     }

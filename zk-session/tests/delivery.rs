@@ -4,13 +4,17 @@ mod support;
 
 use support::{World, config, get_data, millis, sync};
 use zk_session::{
-    Delivery, Instant, RequestOptions, Retry,
+    Config, Delivery, Expiry, Instant, RequestOptions, Retry, SubmitError,
     zk_proto::{Request, SetDataRequest},
 };
 
 /// A stalled world with three requests of 16 bytes each; the first chunk holds the first one alone.
 fn stalled() -> World {
-    let mut world = World::ready(config("a:1,b:2"));
+    stalled_with(config("a:1,b:2"))
+}
+
+fn stalled_with(config: Config) -> World {
+    let mut world = World::ready(config);
     world.takes_at_once = false;
     for _ in 0..3 {
         world.submit(sync("/"));
@@ -152,4 +156,44 @@ fn what_is_reported_of_an_earlier_connection_changes_nothing() {
         world.session.handle_disconnected(old, now);
     }
     assert_eq!(format!("{:?}", world.session), before);
+}
+
+/// INV-03: until the driver asks what to do, the transport may take more of what was handed out.
+#[test]
+fn what_is_taken_between_a_command_and_the_next_poll_counts() {
+    let commands: [fn(&mut World); 3] = [
+        |world| update_servers(world, "c:3"),
+        |world| {
+            world.now = world.now + millis(60_000);
+            update_servers(world, "a:1,b:2");
+        },
+        |world| {
+            world.session.close(world.now);
+            world.now = world.now + millis(60_000);
+            update_servers(world, "a:1,b:2");
+        },
+    ];
+    for command in commands {
+        for (taken, last) in [(0, NotSent), (17, MaybeApplied)] {
+            let mut config = config("a:1,b:2");
+            config.expiry = Expiry::Client;
+            let mut world = stalled_with(config);
+            let first = world.wire().outstanding();
+            world.take(first);
+            world.take(1);
+            world.polls = false;
+            command(&mut world);
+            world.take(taken);
+            world.polls = true;
+            world.drain();
+            assert_eq!(deliveries(&mut world), [MaybeApplied, MaybeApplied, last]);
+        }
+    }
+}
+
+/// Leaves to the driver what comes of it, if anything may be asked for.
+fn update_servers(world: &mut World, servers: &str) {
+    let servers = servers.parse().expect("a connect string");
+    let updated = world.session.update_servers(servers, world.now);
+    assert!(matches!(updated, Ok(()) | Err(SubmitError::Closed)));
 }
