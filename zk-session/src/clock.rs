@@ -40,15 +40,8 @@ impl Session {
         }
     }
 
-    /// The same, and what ends the session: this is the driver's input, so all that was sent is reported.
-    #[inline]
-    pub(crate) fn act_on_all_time(&mut self) {
-        if self.timers.are_due(self.now) {
-            self.act_on_due_timers();
-            self.act_on_last_timers();
-        }
-    }
-
+    /// What ends the session by the time alone. It is done when all that was sent is reported: when the driver tells the
+    /// time, or asks what to do.
     pub(crate) fn act_on_last_timers(&mut self) {
         if planted!(BackOffHidesTime) && self.timers.get(Timer::Backoff).is_some() {
             return;

@@ -94,7 +94,7 @@ impl State {
 /// [`submit`](Self::submit), [`cancel`](Self::cancel), [`remove_watch`](Self::remove_watch),
 /// [`add_auth`](Self::add_auth), [`update_servers`](Self::update_servers) and [`close`](Self::close) tell what the
 /// application wants: any number, in any order, between any two polls. They leave the connection alone: what ends it
-/// is done at the next poll or input, for until then the transport may take more of what was handed out.
+/// is done at the next poll, for until then the transport may take more of what was handed out.
 ///
 /// # Outputs
 /// [`poll_action`](Self::poll_action) tells each thing that happened once and in order: drain it after inputs
@@ -236,7 +236,7 @@ impl Session {
         if self.state == State::Connecting && self.is_current(connection) {
             self.associate();
         }
-        self.act_on_all_time();
+        self.act_on_time();
     }
 
     /// These bytes arrived on this connection, cut anywhere.
@@ -246,7 +246,7 @@ impl Session {
         if expects_bytes && self.is_current(connection) && !bytes.is_empty() {
             self.receive(bytes);
         }
-        self.act_on_all_time();
+        self.act_on_time();
     }
 
     /// The transport took `count` more bytes of the outstanding `Send`; 0 is a report too.
@@ -259,7 +259,7 @@ impl Session {
         if let Some(current) = self.connection.as_mut().filter(|current| current.id == connection) {
             current.window.sent(count);
         }
-        self.act_on_all_time();
+        self.act_on_time();
     }
 
     /// The transport of this connection has ended, or couldn't be established: refused, reset, end of stream.
@@ -277,7 +277,7 @@ impl Session {
             };
             self.lost(current, reason);
         }
-        self.act_on_all_time();
+        self.act_on_time();
     }
 
     /// The time that [`poll_timeout`](Self::poll_timeout) told has come. Early, late or repeated calls are
@@ -290,7 +290,8 @@ impl Session {
         if late >= self.identity.timeout / LATE_PART {
             self.be_late(late);
         }
-        self.act_on_all_time();
+        self.act_on_time();
+        self.act_on_last_timers();
         self.act_on_connection_timers();
     }
 }
