@@ -6,7 +6,7 @@ use zk_session::{
     Event, RequestId, RequestOptions, ServerOrder,
     zk_proto::{CreateMode, DeleteRequest, ErrorCode, OPEN_ACL_UNSAFE, Request},
 };
-use zk_sim::{ClientId, Options, World};
+use zk_sim::{ClientId, Flow, Options, World};
 
 /// A session at the first server, which follows another.
 fn at_a_follower() -> (World, ClientId) {
@@ -41,11 +41,28 @@ fn what_a_follower_could_not_pass_on_goes_first_when_it_can() {
     let create = submit(&mut world, client, create);
     world.ensemble_mut(|ensemble, now| ensemble.rejoin(2, now));
     world.run_for(Duration::from_secs(1));
+    assert_eq!(told(&mut world, client), [(delete, Some(ErrorCode::NO_NODE)), (create, None)]);
+}
+
+#[test]
+fn a_stream_that_a_black_hole_has_interrupted_goes_on_without_a_gap() {
+    let (mut world, client) = at_a_follower();
+    world.network(client).to_server = Flow::BlackHole;
+    let delete = submit(&mut world, client, delete("/a"));
+    assert_eq!(told(&mut world, client), []);
+    world.network(client).to_server = Flow::Open;
+    let create = Request::create("/a", None, OPEN_ACL_UNSAFE, CreateMode::Persistent);
+    let create = submit(&mut world, client, create);
+    assert_eq!(told(&mut world, client), [(delete, Some(ErrorCode::NO_NODE)), (create, None)]);
+}
+
+/// The outcomes so far: what servers refused, and how.
+fn told(world: &mut World, client: ClientId) -> Vec<(RequestId, Option<ErrorCode>)> {
     let mut told = Vec::new();
     for event in world.events(client) {
         if let Event::Reply(reply) = event {
             told.push((reply.request, reply.result.err().and_then(|error| error.code())));
         }
     }
-    assert_eq!(told, [(delete, Some(ErrorCode::NO_NODE)), (create, None)]);
+    told
 }

@@ -3,7 +3,10 @@
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use zk_session::{ConnectionId, Instant, zk_proto::Bytes};
+use zk_session::{
+    ConnectionId, Instant,
+    zk_proto::{Bytes, BytesMut},
+};
 
 use crate::ensemble::PeerId;
 
@@ -45,7 +48,8 @@ pub enum Dialling {
 pub enum Flow {
     /// They arrive.
     Open,
-    /// They are lost, and so is the news of the connection's end.
+    /// They don't. A stream has no gaps: they go before what is sent when it is open again. The news of the connection's
+    /// end is lost.
     BlackHole,
 }
 
@@ -82,6 +86,8 @@ pub(super) struct Link {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pipe {
     pieces: VecDeque<(Instant, Piece)>,
+    /// What a black hole has swallowed so far.
+    swallowed: BytesMut,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,8 +114,14 @@ impl Link {
 impl Pipe {
     /// Puts bytes on their way, as the network has it now.
     pub(super) fn push(&mut self, mut bytes: Bytes, flow: Flow, network: &Network, now: Instant) {
+        if flow == Flow::BlackHole || !self.swallowed.is_empty() {
+            self.swallowed.extend_from_slice(&bytes);
+        }
         if flow == Flow::BlackHole {
             return;
+        }
+        if !self.swallowed.is_empty() {
+            bytes = core::mem::take(&mut self.swallowed).freeze();
         }
         let mut due = self.next_free(now + network.latency);
         while !bytes.is_empty() {
