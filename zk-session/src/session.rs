@@ -97,9 +97,9 @@ impl State {
 /// is done at the next poll, for until then the transport may take more of what was handed out.
 ///
 /// # Outputs
-/// [`poll_action`](Self::poll_action) tells each thing that happened once and in order: drain it after inputs
-/// and commands. [`poll_timeout`](Self::poll_timeout) tells when [`handle_timeout`](Self::handle_timeout) is
-/// due; asking again is harmless and gets the newest answer.
+/// [`poll_action`](Self::poll_action) tells each thing that happened once and in order: drain it after commands, and
+/// after inputs before the transport takes more. [`poll_timeout`](Self::poll_timeout) tells when
+/// [`handle_timeout`](Self::handle_timeout) is due; asking again is harmless and gets the newest answer.
 ///
 /// # Views
 /// The other methods only look.

@@ -44,6 +44,7 @@ pub(super) struct Line {
     pub(super) handed_out: u64,
     taken: u64,
     is_reported: bool,
+    is_left: bool,
     has_frames: bool,
     pub(super) is_accepted: bool,
     pub(super) requests_begun: bool,
@@ -216,9 +217,17 @@ impl Lines {
     }
 
     pub(super) fn sent(&mut self, id: ConnectionId, count: usize) {
-        if let Some(line) = self.by_id.get_mut(&id).filter(|line| line.is_live) {
+        if let Some(line) = self.by_id.get_mut(&id).filter(|line| line.is_live && !line.is_left) {
             line.taken = line.taken.saturating_add(count as u64).min(line.handed_out);
             line.is_reported = true;
+        }
+    }
+
+    /// The session has no accepted connection now, whatever of that was polled: what was told of what the last one took
+    /// is told.
+    pub(super) fn left(&mut self) {
+        if let Some(line) = self.current().filter(|line| line.is_accepted) {
+            line.is_left = true;
         }
     }
 
@@ -241,6 +250,7 @@ impl Line {
             handed_out: 0,
             taken: 0,
             is_reported: false,
+            is_left: false,
             has_frames: false,
             is_accepted: false,
             requests_begun: false,

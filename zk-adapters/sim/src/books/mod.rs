@@ -139,6 +139,9 @@ impl Books {
             let due_on = session.stats().connections + u64::from(!session.state().is_connected());
             self.outcomes.accepted(*id, input, due_on);
         }
+        if !session.state().is_connected() {
+            self.lines.left();
+        }
         match input {
             Input::Sent(connection, count) => self.lines.sent(*connection, *count),
             Input::Disconnected(connection) => {
