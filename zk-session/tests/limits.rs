@@ -4,10 +4,15 @@
 
 mod support;
 
-use support::{World, config, data, get_data, millis, reply_frame, sync};
+use support::{
+    World, config, data, event_frame, get_data, millis, reply_frame, sync,
+    watching::{acknowledge, add_watch, added, reconnect, watch},
+};
 use zk_session::{
-    AuthInfo, Config, DisconnectReason, Event, RequestOptions, Retry, SubmitError,
-    zk_proto::{Bytes, ErrorCode, EventType, GetDataResponse, Request, Response, SetDataRequest, Stat},
+    AuthInfo, Config, DisconnectReason, Event, Instant, RequestId, RequestOptions, Retry, SubmitError,
+    zk_proto::{
+        AddWatchMode, Bytes, ErrorCode, EventType, GetDataResponse, Request, Response, SetDataRequest, Stat,
+    },
 };
 
 fn set_data(len: usize) -> Request {
@@ -137,4 +142,32 @@ fn an_answer_to_what_left_a_session_timeout_ago_is_no_news_of_the_session() {
     world.cut();
     world.advance(millis(9000));
     assert!(world.events().contains(&Event::MayBeExpired), "the next outage");
+}
+
+/// INV-50: whatever has brought the session to the end of time.
+#[test]
+fn what_is_overdue_at_the_end_of_time_is_told_until_it_is_done() {
+    let mut world = World::ready(config("a:1"));
+    let first = world.session.next_timer().expect("a ping");
+    world.session.cancel(RequestId::from_number(1), Instant::MAX);
+    assert_eq!(world.session.next_timer(), Some(first));
+    assert_eq!(world.session.poll_timeout(), Some(first.1));
+    world.now = Instant::MAX;
+    world.tick();
+    assert_eq!(world.session.poll_timeout(), None);
+}
+
+/// INV-41, INV-72: what is too much lies within the gap that is told.
+#[test]
+fn only_so_many_events_wait_for_the_gap_before_them_to_be_told() {
+    let mut world = World::ready(config("a:1,b:2"));
+    watch(&mut world, add_watch("/p", AddWatchMode::PERSISTENT), 3, Ok(added()));
+    reconnect(&mut world);
+    let event = event_frame(EventType::NODE_DATA_CHANGED, "/p", 9);
+    world.receive(&event.repeat(4097));
+    assert!(world.watch_events().is_empty());
+    acknowledge(&mut world, 9);
+    assert_eq!(world.watch_events().len(), 4096);
+    world.receive(&event);
+    assert_eq!(world.watch_events().len(), 1, "from then on each is told as it comes");
 }

@@ -108,3 +108,50 @@ fn a_batch_is_as_long_as_it_may_be_and_no_longer() {
     assert_eq!(batches(len), [len]);
     assert_eq!(batches(len - 1).len(), 2);
 }
+
+/// INV-40: late or not, each with what it has been checked against.
+#[test]
+fn child_watches_behind_recursive_ones_keep_their_zxids_apart() {
+    let mut narrow = config("a:1,b:2,c:3");
+    narrow.max_set_watches_len = 50;
+    let mut world = World::ready(narrow);
+    for path in ["/first", "/second"] {
+        watch(&mut world, watch_children(path), 3, Ok(children()));
+        watch(&mut world, add_watch(path, AddWatchMode::PERSISTENT_RECURSIVE), 3, Ok(added()));
+        acknowledge(&mut world, 3);
+    }
+    world.sent();
+    reconnect(&mut world);
+    // All but the last batch, which is the second child watch.
+    for _ in 0..3 {
+        acknowledge(&mut world, 9);
+    }
+    assert_eq!(world.sent_requests().last(), Some(&one_time(3, &[], &[], &["/second"])));
+    reconnect(&mut world);
+    let sent = world.sent_requests();
+    assert_eq!(sent.len(), 4, "{sent:?}");
+    assert!(sent.contains(&one_time(9, &[], &[], &["/first"])), "{sent:?}");
+    assert!(sent.contains(&one_time(3, &[], &[], &["/second"])), "{sent:?}");
+}
+
+/// INV-36: a batch is made when it can leave, of what there is to arm then.
+#[test]
+fn a_watch_that_is_given_up_while_another_batch_is_leaving_is_not_armed() {
+    let mut narrow = config("a:1,b:2");
+    narrow.max_set_watches_len = 50;
+    let mut world = World::ready(narrow);
+    let owners = ["/first", "/second"].map(|path| watch(&mut world, watch_data(path), 3, Ok(data(b"x"))));
+    world.cut();
+    world.await_attempt();
+    world.establish();
+    world.takes_at_once = false;
+    world.accept();
+    let sent = world.sent_requests();
+    let given_up = if sent == [one_time(3, &["/first"], &[], &[])] { owners[1] } else { owners[0] };
+    world.command(|session, now| session.remove_watch(given_up, now));
+    let outstanding = world.wire().outstanding();
+    world.take(outstanding);
+    assert_eq!((sent.len(), world.sent_requests().len()), (1, 0));
+    acknowledge(&mut world, 3);
+    assert!(world.session.is_ready());
+}
