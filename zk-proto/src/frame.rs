@@ -296,4 +296,51 @@ mod tests {
         assert_eq!(decoder.next(), Ok(None));
         assert_eq!((decoder.pending(), decoder.buffer.len()), (1020, 0));
     }
+
+    /// A reply of a header alone, and a payload that is too short for one.
+    const STREAM: &[u8] = b"\0\0\0\x10\0\0\0\x07\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0\x02hi\0\0\0\0";
+
+    fn cut_at_once(stream: &[u8]) -> Frames {
+        let mut decoder = FrameDecoder::new(100);
+        decoder.push(stream);
+        decoder.next_all().expect("whole frames")
+    }
+
+    #[test]
+    fn a_reply_can_be_looked_at_before_it_is_read() {
+        let header = ReplyHeader { xid: 7, zxid: crate::Zxid(9), err: crate::ErrorCode::OK };
+        let mut run = cut_at_once(STREAM);
+        assert_eq!((run.peek_reply(), run.peek_reply()), (Some(header), Some(header)));
+        assert_eq!(run.next().map(|reader| reader.remaining()), Some(16));
+        assert_eq!(run.peek_reply(), None, "two bytes are no header, whatever follows them");
+        assert_eq!(run.next().map(|reader| reader.rest()), Some(Bytes::from_static(b"hi")));
+        assert_eq!(run.next().map(|reader| reader.rest()), Some(Bytes::new()));
+        assert!(run.next().is_none() && run.peek_reply().is_none());
+    }
+
+    #[test]
+    fn what_is_passed_over_can_be_read_again_by_its_place() {
+        let mut run = cut_at_once(STREAM);
+        run.pass();
+        let place = run.place();
+        assert_eq!(run.next().map(|reader| reader.rest()), Some(Bytes::from_static(b"hi")));
+        assert_eq!(run.again(place).rest(), Bytes::from_static(b"hi"));
+        assert_eq!(run.again(0).remaining(), 16);
+        assert_eq!(run.again(STREAM.len()).remaining(), 0);
+        assert!(!run.is_empty() && Frames::default().is_empty());
+    }
+
+    #[test]
+    fn what_is_held_shows_its_length_and_not_its_bytes() {
+        let print = |shown: &dyn fmt::Debug| alloc::format!("{shown:?}");
+        let mut run = cut_at_once(STREAM);
+        assert_eq!(print(&run), "Frames { len: 30, .. }");
+        run.pass();
+        assert_eq!(print(&run), "Frames { len: 10, .. }");
+        let mut decoder = FrameDecoder::new(100);
+        decoder.push(b"\0\0\0\x20secret");
+        let shown = print(&decoder);
+        assert!(shown.contains("max_frame_len: 100") && shown.contains("pending: 10"), "{shown}");
+        assert!(!shown.contains("secret"), "{shown}");
+    }
 }

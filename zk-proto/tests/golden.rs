@@ -4,8 +4,8 @@ use zk_proto::{
     Bytes, BytesMut, CheckVersionRequest, ConnectRequest, ConnectResponse, CreateMode, DeleteRequest,
     ErrorCode, EventType, Frame, FrameDecoder, GetDataRequest, GetDataResponse, GetSaslRequest, Jute,
     KeeperState, Multi, MultiResponse, OPEN_ACL_UNSAFE, Op, OpCode, OpResult, Reader, ReplyHeader, Request,
-    RequestHeader, Response, SessionId, SetSaslResponse, SetWatches, Stat, Ustring, Vector, WatcherEvent,
-    Zxid, encode_event_frame, encode_reply_frame,
+    RequestHeader, Response, SessionId, SetDataResponse, SetSaslResponse, SetWatches, Stat, Ustring, Vector,
+    WatcherEvent, Zxid, encode_event_frame, encode_reply_frame,
 };
 
 fn bytes(hex: &str) -> Vec<u8> {
@@ -87,6 +87,20 @@ fn a_refusal_is_no_connect_response() {
     let frame = bytes("00000010 | 00000000 | 0000000100000003 | ffffff89");
     let error = ConnectResponse::decode(&mut Reader::new(&payload(&frame))).unwrap_err();
     assert_eq!(error.to_string(), "ConnectResponse: 16 byte(s), at least 36 needed");
+}
+
+#[test]
+fn a_connect_response_with_a_short_password_is_too_short_wherever_it_lies() {
+    let hex = "00000000 | 00007530 | 0100000000000001 | 00000008 054cc74a37327db2 | 0000000000000000";
+    for before in ["", "00000025"] {
+        let payload = Bytes::from(bytes(&format!("{before} {hex}")));
+        let mut input = Reader::new(&payload);
+        if !before.is_empty() {
+            assert_eq!(i32::decode(&mut input), Ok(0x25));
+        }
+        let error = ConnectResponse::decode(&mut input).unwrap_err();
+        assert_eq!(error.to_string(), "ConnectResponse: 28 byte(s), at least 36 needed");
+    }
 }
 
 #[test]
@@ -182,6 +196,15 @@ fn a_multi_has_a_header_before_each_part_and_one_at_the_end() {
 }
 
 #[test]
+fn the_results_of_a_multi_are_told_apart_though_all_their_bytes_are_zero() {
+    let stats = MultiResponse { results: vec![OpResult::SetData(SetDataResponse::default())] };
+    let part = format!("00000005 00 00000000 | {:0136}", 0);
+    let hex = format!("00000066 | 00000003 | 0000000100000006 | 00000000 | {part} | ffffffff 01 ffffffff");
+    let header = header(3, 0x1_0000_0006, ErrorCode::OK);
+    assert_reply(&hex, header, OpCode::MULTI, Some(&Response::Multi(stats)));
+}
+
+#[test]
 fn the_first_error_is_the_culprits() {
     let first = |codes: &[i32]| {
         let results = codes.iter().map(|code| OpResult::Error(ErrorCode(*code))).collect();
@@ -227,6 +250,11 @@ fn an_error_names_record_field_and_values() {
     };
     let create = OpCode::CREATE;
     assert_eq!(decode(create, ""), "CreateRequest.path: 4 more byte(s) needed");
+    assert_eq!(decode(create, "0000"), "CreateRequest.path: 2 more byte(s) needed");
+    assert_eq!(
+        decode(OpCode::DELETE, "00000001 61 | ffffff"),
+        "DeleteRequest.version: 1 more byte(s) needed"
+    );
     assert_eq!(decode(create, "00000001 61 | 00000005 0102"), "CreateRequest.data: 3 more byte(s) needed");
     assert_eq!(decode(create, "00000001 61 | fffffff9"), "CreateRequest.data: length -7 is negative");
     assert_eq!(decode(create, "ffffffff ffffffff fffffff9"), "CreateRequest.acl: count -7 is negative");

@@ -293,3 +293,17 @@ impl fmt::Debug for Credentials {
         f.debug_struct("Credentials").field("last_zxid", &self.last_zxid).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_made_of_their_numbers_and_tell_them() {
+        for number in [1, 7, u64::MAX] {
+            assert_eq!(ConnectionId::from_number(number).get(), number);
+            assert_eq!(RequestId::from_number(number).get(), number);
+            assert_eq!(ProbeId::from_number(number).get(), number);
+        }
+    }
+}

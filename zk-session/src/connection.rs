@@ -456,3 +456,15 @@ const REFUSED_EARLY: [ErrorCode; 5] = [
     ErrorCode::UNIMPLEMENTED,
     ErrorCode::SESSION_CLOSED_REQUIRE_SASL_AUTH,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// INV-14.
+    #[test]
+    fn the_numbers_of_requests_begin_anew_before_they_would_be_a_reserved_one() {
+        let mut xids = Xids(i32::MAX - 2);
+        assert_eq!([0; 3].map(|_| xids.next()), [i32::MAX - 2, i32::MAX - 1, 1]);
+    }
+}

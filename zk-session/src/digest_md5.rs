@@ -210,4 +210,10 @@ mod tests {
             Challenge::parse(br#"realm="a\"b,c",nonce="n",qop="auth-int,auth",algorithm=md5-sess"#).unwrap();
         assert_eq!(quoted.realm, "a\"b,c");
     }
+
+    #[test]
+    fn of_several_realms_the_first_counts() {
+        let several = br#"realm="first",realm="second",nonce="n",algorithm=md5-sess"#;
+        assert_eq!(Challenge::parse(several).unwrap().realm, "first");
+    }
 }

@@ -226,4 +226,22 @@ mod tests {
         ensemble.attempt_failed();
         assert_eq!(ensemble.backoff((Duration::MAX, Duration::MAX), Duration::MAX), Duration::MAX);
     }
+
+    #[test]
+    fn the_bound_of_the_wait_doubles_with_each_failed_cycle_up_to_the_cap() {
+        let longest_wait = |cycles: usize| {
+            let waits = (0..200).map(|seed| {
+                let mut ensemble = ensemble(2, seed);
+                for _ in 0..2 * cycles {
+                    ensemble.attempt_failed();
+                }
+                ensemble.backoff(BOUNDS, Duration::MAX)
+            });
+            waits.max().expect("some seeds")
+        };
+        for (cycles, bound) in [(1, 1), (2, 2), (3, 4), (4, 8), (5, 10), (6, 10)] {
+            let (longest, bound) = (longest_wait(cycles), Duration::from_secs(bound));
+            assert!(longest <= bound && longest > bound * 9 / 10, "{cycles}: {longest:?}");
+        }
+    }
 }

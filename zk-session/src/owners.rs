@@ -124,4 +124,15 @@ mod tests {
         }
         assert_eq!(numbers(some), (0..100).map(|number| number * 10).collect::<Vec<_>>());
     }
+
+    #[test]
+    fn only_watches_that_are_left_are_counted_whatever_order_the_others_went_in() {
+        let mut some = owners(1..=6);
+        for (gone, left) in [(2, 5), (3, 4), (1, 3), (6, 2), (5, 1), (4, 0)] {
+            assert!(some.remove(RequestId(gone)).is_some());
+            assert_eq!(some.len(), left, "after {gone}");
+        }
+        some.insert(RequestId(7), (b"/a"[..].into(), WatchKind::Data));
+        assert_eq!(some.len(), 1);
+    }
 }

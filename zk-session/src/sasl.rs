@@ -190,3 +190,19 @@ impl Session {
         self.end(State::AuthFailed, &Failure::AuthFailed, Event::AuthFailed { scheme });
     }
 }
+
+#[cfg(all(test, feature = "digest-md5"))]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+    use crate::DigestMd5;
+
+    #[test]
+    fn what_prints_says_what_it_is_and_nothing_else() {
+        let sasl = Sasl::new(DigestMd5::new("bob", "bob-secret", b"key"));
+        assert_eq!(format!("{sasl:?}"), "Sasl { .. }");
+        let exchange = Exchange { client: sasl.begin(), is_last: false, holds_ping: false };
+        assert_eq!(format!("{exchange:?}"), "Exchange { .. }");
+    }
+}

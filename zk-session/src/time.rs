@@ -123,4 +123,11 @@ mod tests {
         assert_eq!(Instant::ZERO - Instant::MAX, Duration::ZERO);
         assert_eq!(Instant::from_millis(u64::MAX), Instant::MAX);
     }
+
+    #[test]
+    fn a_moment_is_told_in_nanoseconds_and_in_whole_milliseconds() {
+        let moment = Instant::from_millis(7);
+        assert_eq!((moment.as_millis(), moment.as_nanos()), (7, 7_000_000));
+        assert_eq!(Instant::from_nanos(7_999_999).as_millis(), 7);
+    }
 }

@@ -118,3 +118,14 @@ fn requests_and_replies_can_be_converted_by_themselves() {
     below.undo_path(&mut path);
     assert_eq!(path, "/a");
 }
+
+#[test]
+fn new_servers_may_leave_the_chroot_out_or_name_the_same() {
+    let mut world = World::ready(config("a:1/app"));
+    for servers in ["a:1", "a:1/app"] {
+        let updated = world.command(|session, now| session.update_servers(servers.parse().unwrap(), now));
+        assert_eq!(updated, Ok(()), "{servers}");
+        let chroot = world.session.config().connect_string.chroot.clone();
+        assert_eq!(chroot.as_deref(), Some("/app"), "{servers}");
+    }
+}

@@ -4,8 +4,8 @@ mod support;
 
 use support::{World, config, get_data, millis, sync};
 use zk_session::{
-    Config, Delivery, Expiry, Instant, RequestOptions, Retry, SubmitError,
-    zk_proto::{Request, SetDataRequest},
+    AuthInfo, Config, Delivery, Expiry, Instant, RequestOptions, Retry, SubmitError,
+    zk_proto::{Bytes, Request, SetDataRequest},
 };
 
 /// A stalled world with three requests of 16 bytes each; the first chunk holds the first one alone.
@@ -196,4 +196,41 @@ fn update_servers(world: &mut World, servers: &str) {
     let servers = servers.parse().expect("a connect string");
     let updated = world.session.update_servers(servers, world.now);
     assert!(matches!(updated, Ok(()) | Err(SubmitError::Closed)));
+}
+
+/// INV-03: what begins where the transport has stopped has not begun.
+#[test]
+fn a_request_behind_all_that_was_taken_was_not_sent_when_the_session_ends() {
+    for (taken, last) in [(0, NotSent), (1, MaybeApplied)] {
+        let mut config = config("a:1,b:2");
+        config.close_timeout = millis(1000);
+        let mut world = stalled_with(config);
+        let first = world.wire().outstanding();
+        world.take(first);
+        world.take(taken);
+        world.command(|session, now| session.close(now));
+        world.advance(millis(1000));
+        assert_eq!(deliveries(&mut world), [MaybeApplied, last, NotSent], "{taken} bytes taken");
+    }
+}
+
+/// INV-03: an identity is no exception.
+#[test]
+fn an_identity_behind_all_that_was_taken_was_not_sent() {
+    for (taken, expected) in [(0, NotSent), (1, MaybeApplied)] {
+        let mut world = World::ready(config("a:1,b:2"));
+        world.takes_at_once = false;
+        world.submit(sync("/"));
+        let info = AuthInfo { scheme: "digest".into(), auth: Bytes::from_static(b"bob:secret") };
+        let call = world.session.add_auth(info, world.now).expect("accepted");
+        world.note_accepted(call);
+        let first = world.wire().outstanding();
+        world.take(first);
+        assert!(world.wire().outstanding() > 0, "it was handed out");
+        world.take(taken);
+        world.cut();
+        world.events();
+        world.command(|session, now| session.cancel(call, now));
+        assert_eq!(deliveries(&mut world), [expected], "{taken} bytes taken");
+    }
 }

@@ -4,10 +4,13 @@
 
 mod support;
 
-use support::{World, config, data, event_frame, get_data, reply_frame, watch_data, watch_exists};
+use support::{
+    World, config, data, event_frame, get_data, reply_frame, watch_data, watch_exists,
+    watching::{add_watch, added, reconnect, watch},
+};
 use zk_session::{
     Action, Delivery, DisconnectReason, Event, Failure, RequestError, State,
-    zk_proto::{ErrorCode, EventType, FrameError, Zxid},
+    zk_proto::{AddWatchMode, ErrorCode, EventType, FrameError, Zxid},
 };
 
 /// Feeds bytes to a ready session with one request in flight, and tells why it dropped the connection.
@@ -238,4 +241,45 @@ fn an_oversize_no_node_leaves_the_watch_that_was_asked_for() {
     world.notify(EventType::NODE_CREATED, "/a", 8);
     let events = world.watch_events();
     assert_eq!((events.len(), events[0].request), (1, exists));
+}
+
+/// INV-66: nobody waits for the answer to a removal; what watches may have been armed has to be known.
+#[test]
+fn an_oversize_answer_to_the_session_itself_ends_the_connection_if_it_matters() {
+    let mut small = config("a:1,b:2");
+    small.max_frame_len = 100;
+    let mut world = World::ready(small);
+    let owners =
+        ["/p", "/q"].map(|path| watch(&mut world, add_watch(path, AddWatchMode::PERSISTENT), 3, Ok(added())));
+    world.command(|session, now| session.remove_watch(owners[0], now));
+    let xid = world.wire().oldest_unanswered().expect("the server is told");
+    world.answered(xid);
+    world.receive(&reply_frame(xid, 7, Ok(data(&[1; 500]))));
+    assert!(world.session.is_ready());
+    reconnect(&mut world);
+    world.events();
+    let xid = world.wire().oldest_unanswered().expect("a batch was sent");
+    let frame = reply_frame(xid, 7, Ok(data(&[1; 500])));
+    world.receive(&frame);
+    let reason = DisconnectReason::OversizeFrame { len: frame.len() - 4, limit: 100 };
+    assert_eq!(world.events(), [Event::Disconnected { reason }]);
+}
+
+/// INV-66: in one piece with it, too.
+#[test]
+fn what_follows_an_oversize_reply_in_the_same_bytes_is_told() {
+    let mut small = config("a:1");
+    small.max_frame_len = 100;
+    let mut world = World::ready(small);
+    let requests = ["/a", "/b"].map(|path| world.submit(watch_data(path)));
+    let mut stream = reply_frame(1, 7, Ok(data(&[1; 500])));
+    stream.extend_from_slice(&reply_frame(2, 8, Ok(data(b"b"))));
+    stream.extend_from_slice(&event_frame(EventType::NODE_DELETED, "/b", 9));
+    world.receive(&stream);
+    let events = world.events();
+    assert_eq!(events.len(), 3, "{events:?}");
+    assert!(
+        matches!(&events[1], Event::Reply(reply) if reply.request == requests[1] && reply.result.is_ok())
+    );
+    assert!(matches!(&events[2], Event::Watch(event) if event.request == requests[1]));
 }

@@ -83,6 +83,7 @@ fn success_with_a_body_that_cannot_be_read_is_no_success() {
     };
     assert_eq!((zxid, delivery), (Zxid(3), Delivery::MaybeApplied));
     assert_eq!(error.record(), "Stat");
+    assert_eq!(world.session.stats().failed, 1);
     assert!(world.session.is_ready(), "the stream is in step");
 }
 
@@ -100,6 +101,7 @@ fn a_multi_that_was_not_applied_is_refused_with_all_its_results() {
     world.reply_to(request, 3, answer(&[0, -101, -2]));
     let RequestError::Refused { code, results } = world.error() else { panic!("not refused") };
     assert_eq!((code, results.len()), (ErrorCode::NO_NODE, 3));
+    assert_eq!(world.session.stats().refused, 1);
 
     let mut world = World::ready(config("a:1"));
     let request = world.submit(multi());
@@ -558,4 +560,22 @@ fn the_bytes_of_what_was_given_up_count_no_more() {
     let left = world.sent_requests();
     assert_eq!(left, (0..50).map(|number| set(number * 10)).collect::<Vec<_>>());
     assert_eq!(world.session.stats().queued_bytes, 0);
+}
+
+#[test]
+fn a_connection_that_answered_what_came_before_a_read_is_not_held_against_it() {
+    let mut world = World::ready(config("a:1,b:2"));
+    let safe = RequestOptions::default().with_retry(Retry::WhenSafe);
+    let before = world.submit(get_data("/before"));
+    world.submit_with(get_data("/poison"), safe);
+    world.sent();
+    world.reply_to(before, 5, Ok(data(b"x")));
+    world.events();
+    for _ in 0..3 {
+        another(&mut world);
+        assert_eq!(world.sent_requests(), [get_data("/poison")]);
+        assert!(world.replies().is_empty());
+    }
+    another(&mut world);
+    assert_eq!(world.error(), failed(Failure::ConnectionLoss, Delivery::MaybeApplied));
 }

@@ -11,8 +11,8 @@ use zk_session::{
     Action, Config, Delivery, DisconnectReason, Event, Failure, OnLoss, ProbeId, RequestError,
     RequestOptions, ServerOrder, State, SubmitError, WatchEndReason,
     zk_proto::{
-        CreateMode, CreateRequest, CreateResponse, ErrorCode, OPEN_ACL_UNSAFE, OpCode, Request, Response,
-        SessionId,
+        Create2Response, CreateMode, CreateRequest, CreateResponse, ErrorCode, OPEN_ACL_UNSAFE, OpCode,
+        Request, Response, SessionId, Stat, WhoAmIResponse,
     },
 };
 
@@ -406,4 +406,131 @@ fn an_attempt_has_its_share_of_the_session_timeout() {
         let due = world.session.poll_timeout().expect("the attempt has a limit");
         assert_eq!(due - world.now, support::millis(millis), "{servers}");
     }
+}
+
+/// Lets the current connection end, and brings up the next one.
+fn another(world: &mut World) {
+    world.cut();
+    world.await_attempt();
+    world.establish();
+    world.accept();
+}
+
+fn created() -> Response {
+    Response::Create2(Create2Response { path: "/a".into(), stat: Stat::default() })
+}
+
+#[test]
+fn what_waited_for_a_connection_is_not_sent_to_a_server_that_does_not_have_it() {
+    let mut world = World::ready(config("a:1"));
+    world.submit(Request::WhoAmI);
+    unknown_operation(&mut world, 1);
+    world.cut();
+    world.events();
+    world.submit(Request::WhoAmI);
+    world.submit(get_data("/a"));
+    world.await_attempt();
+    world.establish();
+    world.accept();
+    assert_eq!(world.sent_requests(), [get_data("/a")]);
+    let failure = Failure::Unsupported { op: OpCode::WHO_AM_I };
+    assert_eq!(world.error(), RequestError::Failed { failure, delivery: Delivery::NotSent });
+}
+
+#[test]
+fn what_a_server_did_not_have_is_forgotten_when_it_leaves_the_list() {
+    for meanwhile in ["a:2", "b:1"] {
+        let mut world = World::ready(config("a:1"));
+        world.submit(Request::WhoAmI);
+        unknown_operation(&mut world, 1);
+        for servers in [meanwhile, "a:1"] {
+            world.command(|session, now| session.update_servers(servers.parse().unwrap(), now)).unwrap();
+            world.await_attempt();
+            world.establish();
+            world.accept();
+        }
+        world.submit(Request::WhoAmI);
+        assert_eq!(world.sent_requests(), [Request::WhoAmI], "{meanwhile}");
+    }
+}
+
+/// So it is asked for, and kept lest it isn't known.
+#[test]
+fn a_server_that_has_other_late_operations_may_lack_create2() {
+    let mut world = World::ready(config("a:1"));
+    let who_am_i = world.submit(Request::WhoAmI);
+    world.reply_to(who_am_i, 3, Ok(Response::WhoAmI(WhoAmIResponse::default())));
+    world.submit(create());
+    world.events();
+    unknown_operation(&mut world, 2);
+    let reason = DisconnectReason::UnsupportedOperation { op: OpCode::CREATE2 };
+    assert_eq!(world.events(), [Event::Disconnected { reason }]);
+}
+
+#[test]
+fn after_a_server_without_create2_no_other_is_taken_to_have_it() {
+    let mut listed = config("a:1,b:2,c:3");
+    listed.server_order = ServerOrder::AsListed;
+    let mut world = World::ready(listed);
+    let first = world.submit(create());
+    world.reply_to(first, 3, Ok(created()));
+    another(&mut world);
+    world.events();
+    world.submit(create());
+    let xid = world.wire().oldest_unanswered().unwrap();
+    unknown_operation(&mut world, xid);
+    assert_eq!(world.error().code(), Some(ErrorCode::UNIMPLEMENTED), "it wasn't expected");
+    // As long as that connection holds, create stands in.
+    world.sent();
+    world.submit(create());
+    assert_eq!(world.sent_requests(), [old_create()]);
+    another(&mut world);
+    world.events();
+    world.submit(create());
+    assert_eq!(world.sent_requests(), [create()]);
+    let xid = world.wire().oldest_unanswered().unwrap();
+    unknown_operation(&mut world, xid);
+    let reason = DisconnectReason::UnsupportedOperation { op: OpCode::CREATE2 };
+    assert_eq!(world.events(), [Event::Disconnected { reason }]);
+}
+
+#[test]
+fn a_server_that_does_not_know_another_operation_is_asked_for_create2() {
+    let mut world = World::ready(config("a:1"));
+    world.submit(Request::WhoAmI);
+    world.sent();
+    unknown_operation(&mut world, 1);
+    world.submit(create());
+    assert_eq!(world.sent_requests(), [create()]);
+}
+
+#[test]
+fn what_a_server_did_not_have_is_asked_for_again_after_exactly_an_hour() {
+    let mut world = World::ready(config("a:1"));
+    // A connection that held is followed by an attempt at once.
+    world.advance(millis(3000));
+    world.submit(Request::WhoAmI);
+    unknown_operation(&mut world, 1);
+    let learnt = world.now;
+    world.cut();
+    world.establish();
+    world.accept();
+    world.now = learnt + Duration::from_secs(60 * 60);
+    world.cut();
+    world.establish();
+    world.accept();
+    world.submit(Request::WhoAmI);
+    assert_eq!(world.sent_requests(), [Request::WhoAmI]);
+}
+
+/// INV-26.
+#[test]
+fn the_attempt_after_a_probe_goes_where_a_read_write_server_was_found() {
+    let mut world = read_only();
+    world.tick();
+    world.advance(millis(250));
+    let (probe, server) = probes(&world).pop().unwrap();
+    assert_ne!(server, "b:2", "that would be next in turn");
+    world.command(|session, now| session.handle_probed(probe, true, now));
+    assert_eq!(moved_to(&world), Some(server));
 }

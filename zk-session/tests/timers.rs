@@ -6,11 +6,14 @@ mod support;
 
 use core::time::Duration;
 
-use support::{SESSION, World, config, data, get_data, millis, reply_frame, sync};
+use support::{
+    SESSION, World, config, data, get_data, millis, reply_frame, sync,
+    watching::{acknowledge, add_watch, added, watch},
+};
 use zk_session::{
     Action, AuthInfo, DisconnectReason, Event, ExpiredBy, ExpiredReason, Expiry, Instant, RequestOptions,
     State, Timer,
-    zk_proto::{Bytes, ErrorCode, EventType, ReplyHeader, Request, Response, SetDataRequest},
+    zk_proto::{AddWatchMode, Bytes, ErrorCode, EventType, ReplyHeader, Request, Response, SetDataRequest},
 };
 
 fn dropped(world: &mut World) -> Option<DisconnectReason> {
@@ -353,6 +356,25 @@ fn an_identity_counts_from_when_it_leaves() {
     assert_may_be_expired_after_silence(&mut world);
 }
 
+/// INV-29: and so does the removal of a watch.
+#[test]
+fn a_removal_counts_from_when_it_leaves() {
+    let mut world = World::ready(config("a:1"));
+    let owner = watch(&mut world, add_watch("/p", AddWatchMode::PERSISTENT), 1, Ok(added()));
+    world.takes_at_once = false;
+    let read = world.submit(get_data("/a"));
+    let outstanding = world.wire().outstanding();
+    world.command(|session, now| session.remove_watch(owner, now));
+    world.advance(millis(2000));
+    world.take(outstanding);
+    let removal = world.wire().outstanding();
+    assert!(removal > 0, "it leaves behind the request");
+    world.take(removal);
+    world.reply_to(read, 1, Ok(data(b"x")));
+    acknowledge(&mut world, 1);
+    assert_may_be_expired_after_silence(&mut world);
+}
+
 /// INV-30.
 #[test]
 fn the_clients_own_expiry_comes_only_where_asked_for_and_says_so() {
@@ -503,4 +525,72 @@ fn an_attempt_is_excused_a_late_tick_again_once_its_transport_is_up() {
     assert_eq!(world.state(), State::Associating);
     world.accept();
     assert_eq!(world.state(), State::Connected);
+}
+
+/// INV-54: it leaves as soon as anything may.
+#[test]
+fn while_a_ping_waits_for_the_transport_no_other_one_is_due() {
+    let mut world = World::ready(config("a:1"));
+    let begin = world.now;
+    world.takes_at_once = false;
+    world.submit(sync("/"));
+    world.advance(millis(2000));
+    world.notify(EventType::NODE_CREATED, "/x", 1);
+    world.advance(millis(1000));
+    assert_eq!(world.session.next_timer(), Some((Timer::Read, begin + millis(8000))));
+}
+
+#[test]
+fn a_ping_is_counted_once_whatever_leaves_while_it_is_unanswered() {
+    let mut world = World::ready(config("a:1"));
+    world.advance(millis(3000));
+    assert_eq!(world.sent_requests(), [Request::Ping]);
+    world.submit(sync("/"));
+    world.submit(sync("/"));
+    assert_eq!(world.session.stats().pings, 1);
+}
+
+/// INV-51: the server is asked whether it is there, whenever it was spoken to last.
+#[test]
+fn a_late_tick_that_is_excused_has_a_ping_leave_at_once() {
+    let mut world = World::ready(config("a:1,b:2"));
+    world.advance(millis(2900));
+    world.submit(sync("/"));
+    world.advance(millis(2900));
+    world.submit(sync("/"));
+    world.sent();
+    world.now = world.now + millis(1500);
+    world.tick();
+    assert_eq!(world.sent_requests(), [Request::Ping]);
+    assert_eq!(dropped(&mut world), None);
+}
+
+/// INV-51: once, until something is heard.
+#[test]
+fn of_two_late_ticks_in_a_row_the_second_is_not_excused() {
+    for (is_heard, reason) in [(true, None), (false, Some(DisconnectReason::ReadTimeout))] {
+        let mut world = World::ready(config("a:1,b:2"));
+        for _ in 0..2 {
+            if is_heard {
+                world.pong();
+            }
+            world.now = world.now + Duration::from_secs(60);
+            world.tick();
+        }
+        assert_eq!(dropped(&mut world), reason);
+    }
+}
+
+/// INV-08, INV-50.
+#[test]
+fn a_session_is_not_woken_for_the_deadline_of_what_was_answered() {
+    let mut world = World::ready(config("a:1"));
+    let begin = world.now;
+    for delay in [200, 100, 300] {
+        let options = RequestOptions::default().with_deadline(begin + millis(delay));
+        world.submit_with(get_data("/a"), options);
+    }
+    world.reply(1, 3, Ok(data(b"x")));
+    world.advance(millis(100));
+    assert_eq!(world.session.next_timer(), Some((Timer::Deadline, begin + millis(300))));
 }

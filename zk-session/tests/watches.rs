@@ -2,72 +2,19 @@
 
 mod support;
 
-use support::{World, config, data, get_data, stat, sync, watch_data, watch_exists};
-use zk_session::{
-    Event, RequestId, WatchEndReason,
-    zk_proto::{
-        AddWatchMode, AddWatchRequest, ErrorCode, ErrorResponse, EventType, GetChildren2Request,
-        GetChildren2Response, RemoveWatchesRequest, Request, Response, SetWatches, SetWatches2, Stat,
-        Ustring, Vector, WatcherType, Zxid,
+use support::{
+    World, config, data, get_data, stat, sync, watch_data, watch_exists,
+    watching::{
+        acknowledge, add_watch, added, children, one_time, persistent, reconnect, watch, watch_children,
     },
 };
-
-fn watch_children(path: &str) -> Request {
-    Request::GetChildren2(GetChildren2Request { path: path.into(), watch: true })
-}
-
-fn children() -> Response {
-    Response::GetChildren2(GetChildren2Response { children: Vector::from_strs(["x"]), stat: Stat::default() })
-}
-
-fn add_watch(path: &str, mode: AddWatchMode) -> Request {
-    Request::AddWatch(AddWatchRequest { path: path.into(), mode })
-}
-
-fn added() -> Response {
-    Response::AddWatch(ErrorResponse { err: ErrorCode::OK })
-}
-
-/// Submits a request that sets a watch, and answers it.
-fn watch(world: &mut World, request: Request, zxid: i64, answer: Result<Response, ErrorCode>) -> RequestId {
-    let id = world.submit(request);
-    world.reply_to(id, zxid, answer);
-    world.sent();
-    id
-}
-
-/// A reconnect up to the accepted handshake.
-fn reconnect(world: &mut World) {
-    world.cut();
-    world.await_attempt();
-    world.establish();
-    world.accept();
-}
-
-fn one_time(zxid: i64, data: &[&str], exist: &[&str], child: &[&str]) -> Request {
-    Request::SetWatches(SetWatches {
-        relative_zxid: Zxid(zxid),
-        data_watches: Vector::from_strs(data),
-        exist_watches: Vector::from_strs(exist),
-        child_watches: Vector::from_strs(child),
-    })
-}
-
-fn persistent(zxid: i64, persistent: &[&str], recursive: &[&str]) -> Request {
-    Request::SetWatches2(SetWatches2 {
-        relative_zxid: Zxid(zxid),
-        data_watches: Vector::default(),
-        exist_watches: Vector::default(),
-        child_watches: Vector::default(),
-        persistent_watches: Vector::from_strs(persistent),
-        persistent_recursive_watches: Vector::from_strs(recursive),
-    })
-}
-
-fn acknowledge(world: &mut World, zxid: i64) {
-    let xid = world.wire().oldest_unanswered().expect("a batch was sent");
-    world.reply(xid, zxid, Ok(Response::Empty));
-}
+use zk_session::{
+    Event, WatchEndReason,
+    zk_proto::{
+        AddWatchMode, ErrorCode, EventType, RemoveWatchesRequest, Request, Response, Ustring, WatcherType,
+        Zxid,
+    },
+};
 
 /// INV-33.
 #[test]

@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "each test file is a crate of its own")]
 
 mod checks;
+pub mod watching;
 mod wire;
 
 use core::time::Duration;
