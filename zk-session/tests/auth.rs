@@ -243,7 +243,6 @@ fn a_slow_exchange_does_not_stop_the_pings() {
     assert_eq!(world.sent_requests(), [Request::Ping]);
 }
 
-/// INV-47.
 /// INV-53.
 #[test]
 fn a_ping_that_was_held_back_by_an_exchange_leaves_when_it_ends() {
@@ -264,6 +263,7 @@ fn a_ping_that_was_held_back_by_an_exchange_leaves_when_it_ends() {
     );
 }
 
+/// INV-47.
 #[test]
 fn the_zxid_of_a_sasl_reply_counts_for_nothing() {
     let mut world = with_sasl();
