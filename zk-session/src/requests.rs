@@ -112,8 +112,8 @@ impl Requests {
             self.ended += 1;
             self.ended_bytes += ended.len as usize;
             // Many may end at once, behind many in flight.
-            if self.ended > COMPACT_AT || self.ended_bytes > COMPACT_BYTES {
-                self.drop_ended();
+            if self.has_many_ended() {
+                self.drop_some_ended();
             }
         }
         Some((ended, was_sent))
@@ -211,10 +211,13 @@ impl Requests {
         self.frames.advance(len);
         self.ended -= count;
         self.ended_bytes -= len;
-        let is_large = self.ended > COMPACT_AT || self.ended_bytes > COMPACT_BYTES;
-        if is_large && self.ended_bytes > self.frames.len() / 2 {
+        if self.has_many_ended() && self.ended_bytes > self.frames.len() / 2 {
             self.compact();
         }
+    }
+
+    fn has_many_ended(&self) -> bool {
+        self.ended > COMPACT_AT || self.ended_bytes > COMPACT_BYTES
     }
 
     fn compact(&mut self) {

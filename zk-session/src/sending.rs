@@ -56,14 +56,13 @@ impl Session {
     /// that is being closed needs no more of them; what they have missed isn't told then, nor what they hear.
     fn send_watches(&mut self) {
         let Some(connection) = &mut self.connection else { return };
-        if let Some(rearm) = connection.rearm.as_mut().filter(|_| self.closing) {
-            rearm.send_no_more();
-        }
-        match connection
-            .rearm
-            .as_mut()
-            .and_then(|rearm| rearm.next_batch(&mut self.watches, self.config.max_set_watches_len))
-        {
+        let next = connection.rearm.as_mut().and_then(|rearm| {
+            if self.closing {
+                rearm.send_no_more();
+            }
+            rearm.next_batch(&mut self.watches, self.config.max_set_watches_len)
+        });
+        match next {
             Some((request, batch)) => {
                 let xid = self.xids.next();
                 connection.push_control(&request, xid, Owner::SetWatches(batch.into()), self.now);

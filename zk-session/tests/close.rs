@@ -2,13 +2,13 @@
 
 mod support;
 
-use support::{SESSION, World, config, data, get_data, millis, sync, watch_data};
+use support::{
+    SESSION, World, config, data, get_data, millis, sync, watch_data,
+    watching::{acknowledge, add_watch, added, reconnect_stalled, remove_watches, watch},
+};
 use zk_session::{
     Credentials, Delivery, Event, Failure, RequestError, State,
-    zk_proto::{
-        AddWatchMode, AddWatchRequest, Bytes, ErrorCode, ErrorResponse, EventType, RemoveWatchesRequest,
-        Request, Response, WatcherType, Zxid,
-    },
+    zk_proto::{AddWatchMode, Bytes, ErrorCode, EventType, Request, Response, WatcherType, Zxid},
 };
 
 fn close(world: &mut World) {
@@ -44,25 +44,16 @@ fn a_session_closed_between_two_batches_takes_the_answer_to_the_first() {
     config.max_set_watches_len = 1;
     let mut world = World::ready(config);
     for path in ["/a", "/b"] {
-        let watch = world.submit(watch_data(path));
-        world.reply_to(watch, 5, Ok(data(b"x")));
+        watch(&mut world, watch_data(path), 5, Ok(data(b"x")));
     }
-    let mode = AddWatchMode::PERSISTENT;
-    let persistent = world.submit(Request::AddWatch(AddWatchRequest { path: "/a".into(), mode }));
-    world.reply_to(persistent, 5, Ok(Response::AddWatch(ErrorResponse { err: ErrorCode::OK })));
-    world.cut();
-    world.await_attempt();
-    world.establish();
-    world.takes_at_once = false;
-    world.accept();
+    let persistent = watch(&mut world, add_watch("/a", AddWatchMode::PERSISTENT), 5, Ok(added()));
+    reconnect_stalled(&mut world);
     world.take(world.wire().outstanding());
-    let first = world.wire().oldest_unanswered().expect("a batch was sent");
-    world.reply(first, 8, Ok(Response::Empty));
+    acknowledge(&mut world, 8);
     close(&mut world);
     world.take(world.wire().outstanding());
     world.command(|session, now| session.remove_watch(persistent, now));
-    let second = world.wire().oldest_unanswered().expect("a batch was sent");
-    world.reply(second, 8, Ok(Response::Empty));
+    acknowledge(&mut world, 8);
     world.takes_at_once = true;
     world.take(world.wire().outstanding());
     let sent = world.sent_requests();
@@ -169,25 +160,16 @@ fn after_the_end_nothing_comes_out_whatever_goes_in() {
 #[test]
 fn a_session_closed_while_its_watches_are_set_again_tells_no_more_of_them() {
     let mut world = World::ready(config("a:1"));
-    let mode = AddWatchMode::PERSISTENT;
-    let add = world.submit(Request::AddWatch(AddWatchRequest { path: "/a".into(), mode }));
-    world.reply_to(add, 5, Ok(Response::AddWatch(ErrorResponse { err: ErrorCode::OK })));
-    let watch = world.submit(watch_data("/c"));
-    world.reply_to(watch, 5, Ok(data(b"x")));
-    world.cut();
-    world.await_attempt();
-    world.establish();
-    world.takes_at_once = false;
-    world.accept();
+    watch(&mut world, add_watch("/a", AddWatchMode::PERSISTENT), 5, Ok(added()));
+    watch(&mut world, watch_data("/c"), 5, Ok(data(b"x")));
+    reconnect_stalled(&mut world);
     world.take(world.wire().outstanding());
-    let remove = RemoveWatchesRequest { path: "/c".into(), watcher_type: WatcherType::CHILDREN };
-    let remove = world.submit(Request::RemoveWatches(remove));
+    let remove = world.submit(remove_watches("/c", WatcherType::CHILDREN));
     close(&mut world);
     world.takes_at_once = true;
     world.take(world.wire().outstanding());
     for _ in 0..2 {
-        let batch = world.wire().oldest_unanswered().expect("a batch was sent");
-        world.reply(batch, 8, Ok(Response::Empty));
+        acknowledge(&mut world, 8);
     }
     world.notify(EventType::NODE_DATA_CHANGED, "/a", 8);
     world.events();

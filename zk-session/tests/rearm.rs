@@ -5,7 +5,8 @@ mod support;
 use support::{
     World, config, data, get_data, watch_data,
     watching::{
-        acknowledge, add_watch, added, children, one_time, persistent, reconnect, watch, watch_children,
+        acknowledge, add_watch, added, children, one_time, persistent, reconnect, reconnect_stalled, watch,
+        watch_children,
     },
 };
 use zk_session::zk_proto::{AddWatchMode, Request};
@@ -141,11 +142,7 @@ fn a_watch_that_is_given_up_while_another_batch_is_leaving_is_not_armed() {
     narrow.max_set_watches_len = 50;
     let mut world = World::ready(narrow);
     let owners = ["/first", "/second"].map(|path| watch(&mut world, watch_data(path), 3, Ok(data(b"x"))));
-    world.cut();
-    world.await_attempt();
-    world.establish();
-    world.takes_at_once = false;
-    world.accept();
+    reconnect_stalled(&mut world);
     let sent = world.sent_requests();
     let given_up = if sent == [one_time(3, &["/first"], &[], &[])] { owners[1] } else { owners[0] };
     world.command(|session, now| session.remove_watch(given_up, now));

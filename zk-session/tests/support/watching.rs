@@ -47,6 +47,15 @@ pub fn reconnect(world: &mut World) {
     world.accept();
 }
 
+/// The same, on a transport that has taken nothing since the handshake.
+pub fn reconnect_stalled(world: &mut World) {
+    world.cut();
+    world.await_attempt();
+    world.establish();
+    world.takes_at_once = false;
+    world.accept();
+}
+
 pub fn one_time(zxid: i64, data: &[&str], exist: &[&str], child: &[&str]) -> Request {
     Request::SetWatches(SetWatches {
         relative_zxid: Zxid(zxid),

@@ -114,13 +114,12 @@ impl Link {
 impl Pipe {
     /// Puts bytes on their way, as the network has it now.
     pub(super) fn push(&mut self, mut bytes: Bytes, flow: Flow, network: &Network, now: Instant) {
-        if flow == Flow::BlackHole || !self.swallowed.is_empty() {
-            self.swallowed.extend_from_slice(&bytes);
-        }
         if flow == Flow::BlackHole {
+            self.swallowed.extend_from_slice(&bytes);
             return;
         }
         if !self.swallowed.is_empty() {
+            self.swallowed.extend_from_slice(&bytes);
             bytes = core::mem::take(&mut self.swallowed).freeze();
         }
         let mut due = self.next_free(now + network.latency);
