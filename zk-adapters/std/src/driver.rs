@@ -1,7 +1,11 @@
-use core::{fmt, time::Duration};
+use core::{borrow::Borrow, fmt, time::Duration};
 use std::{collections::VecDeque, net::TcpStream, time::Instant};
 
-use zk_session::{Action, Config, ConnectionId, Epoch, Event, Session};
+use zk_client::{Machine, Recording};
+use zk_proto::{ConnectString, Request};
+use zk_session::{
+    Action, AuthInfo, Config, ConnectionId, Epoch, Event, RequestId, RequestOptions, Session, SubmitError,
+};
 
 use crate::{
     dial::dial,
@@ -15,9 +19,9 @@ use crate::{
 ///
 /// The loop calls [`pump`](Self::pump) and takes the events with [`poll_event`](Self::poll_event); then it sleeps
 /// until the [`socket`](Self::socket) is readable (or writable, while [`wants_to_write`](Self::wants_to_write)),
-/// or [`timeout`](Self::timeout) has passed, or the driver's `wake` was called. Requests are submitted to the
-/// [`session`](Self::session_mut), and leave at the next `pump`. No thread but the loop's touches the session:
-/// resolving names, dialling and probing are done by short-lived threads, which call `wake` when they have an outcome.
+/// or [`timeout`](Self::timeout) has passed, or the driver's `wake` was called. What is [submitted](Self::submit) leaves
+/// at the next `pump`. No thread but the loop's touches the session: resolving names, dialling and probing are done by
+/// short-lived threads, which call `wake` when they have an outcome.
 ///
 /// ```no_run
 /// use zk_std::{Config, Driver, zk_session::{Event, RequestOptions}};
@@ -27,8 +31,7 @@ use crate::{
 /// let config = Config::new("zk1:2181,zk2:2181".parse().expect("a connect string"));
 /// let mut driver = Driver::new(config, move || loop_thread.unpark());
 /// let get = GetDataRequest { path: "/greeting".into(), watch: false };
-/// let now = driver.now();
-/// driver.session_mut().submit(Request::GetData(get), RequestOptions::default(), now).expect("a valid request");
+/// driver.submit(Request::GetData(get), RequestOptions::default()).expect("a valid request");
 /// while !driver.session().state().is_terminal() {
 ///     driver.pump();
 ///     while let Some(event) = driver.poll_event() {
@@ -39,7 +42,7 @@ use crate::{
 /// }
 /// ```
 pub struct Driver {
-    session: Session,
+    session: Machine,
     epoch: Epoch,
     link: Option<PumpedLink>,
     security: Security,
@@ -53,8 +56,25 @@ pub struct Driver {
 impl Driver {
     /// A driver of a new session. `wake` has the loop call [`pump`](Self::pump) soon; it is called on other threads.
     pub fn new(config: Config, wake: impl Fn() + Send + Sync + 'static) -> Self {
+        Self::with(config, &Recording::default(), wake)
+    }
+
+    /// The same, and the session is recorded, as a transcript that can be replayed: attach it to a bug report. See
+    /// [`Recorder`](crate::Recorder) for what is in it, and what else it means.
+    #[cfg(feature = "record")]
+    pub fn recorded(
+        config: Config,
+        recorder: crate::Recorder,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        let mut recording = Recording::default();
+        recording.recorder = Some(recorder);
+        Self::with(config, &recording, wake)
+    }
+
+    fn with(config: Config, recording: &Recording, wake: impl Fn() + Send + Sync + 'static) -> Self {
         Self {
-            session: Session::new(config, zk_session::Instant::ZERO),
+            session: recording.open(config, zk_session::Instant::ZERO),
             epoch: Epoch::new(Instant::now()),
             link: None,
             security: Security::default(),
@@ -78,12 +98,7 @@ impl Driver {
         &self.session
     }
 
-    /// The session, to submit to, to cancel, or to close.
-    pub fn session_mut(&mut self) -> &mut Session {
-        &mut self.session
-    }
-
-    /// The moment, as the session tells it.
+    /// The moment, as the session tells it: deadlines are counted from it.
     pub fn now(&self) -> zk_session::Instant {
         self.epoch.instant(Instant::now())
     }
@@ -195,6 +210,54 @@ impl Driver {
                 true
             }
         }
+    }
+}
+
+/// The session's commands. What they ask for is done at the next [`pump`](Self::pump).
+impl Driver {
+    /// Accepts a request: its one outcome comes as [`Event::Reply`] under the id that is returned. See
+    /// [`Session::submit`].
+    ///
+    /// # Errors
+    /// If a limit of [`Config`] is reached, the request can't be sent as it is, or the session has ended or is being
+    /// closed. Nothing has changed then.
+    pub fn submit(
+        &mut self,
+        request: impl Borrow<Request>,
+        options: RequestOptions,
+    ) -> Result<RequestId, SubmitError> {
+        self.session.submit(request, options, self.now())
+    }
+
+    /// Gives up a request: see [`Session::cancel`].
+    pub fn cancel(&mut self, request: RequestId) {
+        self.session.cancel(request, self.now());
+    }
+
+    /// Gives up the watch that this request set, or is going to set: see [`Session::remove_watch`].
+    pub fn remove_watch(&mut self, watch: RequestId) {
+        self.session.remove_watch(watch, self.now());
+    }
+
+    /// Adds an identity, whose outcome comes as [`Event::Reply`]: see [`Session::add_auth`].
+    ///
+    /// # Errors
+    /// If it doesn't fit into a frame, there are too many, or the session has ended or is being closed.
+    pub fn add_auth(&mut self, info: AuthInfo) -> Result<RequestId, SubmitError> {
+        self.session.add_auth(info, self.now())
+    }
+
+    /// Replaces the servers: see [`Session::update_servers`].
+    ///
+    /// # Errors
+    /// If the connect string names another chroot, or the session has ended or is being closed.
+    pub fn update_servers(&mut self, servers: ConnectString) -> Result<(), SubmitError> {
+        self.session.update_servers(servers, self.now())
+    }
+
+    /// Closes the session; [`Event::Closed`] follows: see [`Session::close`].
+    pub fn close(&mut self) {
+        self.session.close(self.now());
     }
 }
 

@@ -27,7 +27,13 @@ struct Pumped {
     woken: UnixStream,
 }
 
+type Wake = Box<dyn Fn() + Send + Sync>;
+
 fn driver(connect_string: &str) -> Pumped {
+    pumped(connect_string, Driver::new)
+}
+
+fn pumped(connect_string: &str, open: impl FnOnce(Config, Wake) -> Driver) -> Pumped {
     let mut config = Config::new(connect_string.parse().expect("a connect string"));
     config.session_timeout = Duration::from_secs(6);
     let (waking, woken) = UnixStream::pair().expect("a pair of sockets");
@@ -37,7 +43,7 @@ fn driver(connect_string: &str) -> Pumped {
         // If it is full, the loop wakes all the same.
         let _ = (&waking).write(&[0]);
     };
-    Pumped { driver: Driver::new(config, wake), woken }
+    Pumped { driver: open(config, Box::new(wake)), woken }
 }
 
 impl Pumped {
@@ -71,9 +77,8 @@ impl DerefMut for Pumped {
 }
 
 fn submit(driver: &mut Driver, request: Request, retry: Retry) {
-    let now = driver.now();
     let options = RequestOptions::default().with_retry(retry);
-    driver.session_mut().submit(request, options, now).expect("it is accepted");
+    driver.submit(request, options).expect("it is accepted");
 }
 
 /// Pumps until the event that is wanted comes.
@@ -118,8 +123,7 @@ fn a_pumped_session_outlives_its_server() {
     assert_eq!(Some(found.stat.ephemeral_owner), driver.session().credentials().map(|own| own.session_id));
     assert!(driver.socket().expect("it is connected").0 > first);
 
-    let now = driver.now();
-    driver.session_mut().close(now);
+    driver.close();
     pump_until(&mut driver, |event| matches!(event, Event::Closed { confirmed: true }));
 }
 
@@ -150,4 +154,39 @@ fn a_pump_never_waits_for_a_socket_that_takes_nothing() {
     // The servers' silence is noticed in time, although there is something to write.
     pump_until(&mut driver, |event| matches!(event, Event::Disconnected { .. }));
     assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+}
+
+/// It does the same again, and tells no secret.
+#[cfg(feature = "record")]
+#[test]
+fn a_recorded_driver_is_replayed_to_the_byte() {
+    use zk_session::AuthInfo;
+    use zk_sim::{Options, serve::Served};
+    use zk_std::Recorder;
+
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("driver.drive");
+    let tick = Duration::from_millis(500);
+    let served = Served::start(Options { servers: 3, tick, ..Options::default() }).expect("free ports");
+    let recorder = Recorder::create(&path).expect("a file");
+    let mut driver =
+        pumped(&served.connect_string(), |config, wake| Driver::recorded(config, recorder, wake));
+    let info = AuthInfo { scheme: "digest".into(), auth: "me:correct horse".into() };
+    driver.add_auth(info).expect("it is accepted");
+    let create = Request::create("/e", None, OPEN_ACL_UNSAFE, CreateMode::Ephemeral);
+    submit(&mut driver, create, Retry::Never);
+    pump_until(&mut driver, |event| {
+        matches!(event, Event::Reply(Reply { result: Ok(Response::Create2(_)), .. }))
+    });
+    let address = driver.socket().expect("it is connected").1.peer_addr().expect("a peer");
+    served.crash((0..3).find(|&server| served.address(server) == address).expect("one of them"));
+    let get = GetDataRequest { path: "/e".into(), watch: true };
+    submit(&mut driver, Request::GetData(get.clone()), Retry::WhenSafe);
+    answer(&mut driver);
+    let unwanted = driver.submit(Request::GetData(get), RequestOptions::default()).expect("it is accepted");
+    driver.cancel(unwanted);
+    let password = driver.session().credentials().expect("it has a session").password;
+    driver.close();
+    pump_until(&mut driver, |event| matches!(event, Event::Closed { confirmed: true }));
+    drop(driver);
+    story::does_the_same_again(&path, &password, b"correct horse");
 }

@@ -111,3 +111,22 @@ pub(crate) fn event(
         }
     }
 }
+
+/// What a session was told, and what it said, is on record at this path: it does the same again, to the byte. The
+/// secrets aren't in it.
+#[cfg(feature = "record")]
+pub(crate) fn does_the_same_again(path: &std::path::Path, password: &[u8], auth: &[u8]) {
+    use std::fs::{File, read_to_string};
+    use zk_sim::drive::{outputs_path, replay};
+
+    let outputs = outputs_path(path);
+    let replayed = replay(File::open(path).expect("inputs"), File::open(&outputs).expect("outputs"));
+    let replayed = replayed.expect("a transcript").unwrap_or_else(|difference| panic!("{difference}"));
+    assert!(replayed.inputs > 10, "{replayed:?}");
+    let texts = read_to_string(path).expect("inputs") + &read_to_string(&outputs).expect("outputs");
+    let hex = |secret: &[u8]| secret.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let plain = String::from_utf8_lossy(auth).into_owned();
+    for secret in [hex(password), hex(auth), plain] {
+        assert!(!texts.contains(&secret), "{secret}");
+    }
+}
