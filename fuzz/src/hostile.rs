@@ -136,6 +136,8 @@ impl Driver {
 
     /// A ConnectResponse, its password as long as may be.
     fn accept(&mut self, choices: &mut Choices<'_>) {
+        // What has come so far is a ConnectRequest, which has no xid.
+        self.xids.clear();
         let len = usize::from(choices.of(&[16, 0, 200, u16::MAX]));
         self.said.extend((37 + len as u32 - 16).to_be_bytes());
         self.said.extend([0; 4]);
@@ -146,15 +148,31 @@ impl Driver {
         self.said.push(0);
     }
 
-    /// A frame of any length, filled with a pattern; or not filled.
+    /// A frame of any length, filled with a pattern; or not filled. Or as many events as there is room for.
     fn frame(&mut self, choices: &mut Choices<'_>) {
-        let len = match choices.byte() % 4 {
+        let len = match choices.byte() % 8 {
             0 => choices.int(),
             1 => choices.short().into(),
+            7 => return self.flood(choices),
             _ => choices.byte().into(),
         };
         self.said.extend(len.to_be_bytes());
         self.pattern(choices, usize::try_from(len).unwrap_or(0));
+    }
+
+    /// The same event of a znode, over and over.
+    fn flood(&mut self, choices: &mut Choices<'_>) {
+        let path = path(choices);
+        let mut event = (16 + 12 + path.len() as u32).to_be_bytes().to_vec();
+        event.extend((-1_i32).to_be_bytes());
+        event.extend([0; 12]);
+        event.extend(choices.of(&[3_i32, 1, 2, 4, 9]).to_be_bytes());
+        event.extend(3_i32.to_be_bytes());
+        event.extend((path.len() as u32).to_be_bytes());
+        event.extend(path.as_bytes());
+        let len = usize::from(choices.short()) / event.len() * event.len();
+        let room = MOST_SAID - self.said.len();
+        self.said.extend(event.iter().cycle().take(len.min(room)));
     }
 
     /// A reply to what waits for one: its body is a beginning, and a pattern.
@@ -233,8 +251,12 @@ impl Driver {
     }
 }
 
+fn path(choices: &mut Choices<'_>) -> String {
+    format!("/{}", "p".repeat(usize::from(choices.byte() % 32)))
+}
+
 fn submit(session: &mut Session, choices: &mut Choices<'_>, now: Instant) {
-    let path = format!("/{}", "p".repeat(usize::from(choices.byte() % 32)));
+    let path = path(choices);
     let path = path.as_str();
     let read = |watch| Request::GetData(GetDataRequest { path: path.into(), watch });
     let request = match choices.byte() % 8 {

@@ -5,7 +5,7 @@ use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
 use core::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use zk_proto::{ErrorCode, FrameDecoder, ReplyHeader, Request, ServerAddr, WatcherEvent, Zxid};
+use zk_proto::{ErrorCode, FrameDecoder, Frames, ReplyHeader, Request, ServerAddr, WatcherEvent, Zxid};
 
 use crate::{
     ConnectionId, DisconnectReason, Instant,
@@ -24,6 +24,8 @@ pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) server: ServerAddr,
     pub(crate) decoder: FrameDecoder,
+    /// Frames that were left for later. In a box, for there are hardly ever any.
+    pub(crate) unread: Option<Box<Frames>>,
     pub(crate) window: Window,
     /// Session-owned frames that wait to be handed out; they go before requests.
     control: BytesMut,
@@ -189,6 +191,7 @@ impl Connection {
             id,
             server,
             decoder: FrameDecoder::new(max_frame_len),
+            unread: None,
             window: Window::default(),
             control: BytesMut::new(),
             slices: Bytes::new(),
@@ -207,6 +210,14 @@ impl Connection {
             ready_at: None,
             excused: false,
             leaving: None,
+        }
+    }
+
+    /// The frames that are to be looked at next, but for one that is over the limit.
+    pub(crate) fn next_frames(&mut self) -> Option<Frames> {
+        match self.unread.take() {
+            Some(unread) => Some(*unread),
+            None => self.decoder.next_all(),
         }
     }
 

@@ -52,6 +52,11 @@ impl Outbox {
         self.frames = frames;
     }
 
+    /// There is much to tell: before more comes of what a server says, this has to be polled (INV-73).
+    pub(crate) fn is_full(&self) -> bool {
+        self.actions.len() >= MANY
+    }
+
     fn holds_frames(&self) -> bool {
         !self.frames.is_empty()
     }
@@ -151,3 +156,6 @@ fn read(frames: &Frames, unread: Unread, failed: &mut u64) -> Action {
         Err(error) => tell(Err(error)),
     }
 }
+
+/// As many actions may wait before a server adds to them.
+const MANY: usize = 64;

@@ -1,5 +1,6 @@
 //! What the server says: bytes to frames, frames to what they mean for the session.
 
+use alloc::boxed::Box;
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -26,21 +27,49 @@ impl Session {
     pub(crate) fn receive(&mut self, bytes: &[u8]) {
         self.stats.bytes_received += bytes.len() as u64;
         let Some(connection) = &mut self.connection else { return };
-        let current = connection.id;
         connection.excused = false;
         connection.decoder.push(bytes);
         let is_silence = planted!(GrowingFramesAreSilence) && connection.growth.is_some();
         if self.state.is_connected() && !is_silence {
             self.timers.set(Timer::Read, self.now + self.read_timeout());
         }
+        self.take_frames();
+    }
+
+    /// Whether frames have come that nobody has looked at: there is much to tell already.
+    fn has_unread(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.unread.is_some())
+    }
+
+    /// Looks at frames that were left for later, as all is told that came before them; says whether there is more to tell.
+    pub(crate) fn take_unread(&mut self) -> bool {
+        if !self.has_unread() {
+            return false;
+        }
+        self.take_frames();
+        !self.outbox.is_empty()
+    }
+
+    /// Looks at all that has come, whatever there is to tell: something else has happened since.
+    pub(crate) fn take_all_unread(&mut self) {
+        while self.has_unread() {
+            self.take_frames();
+        }
+    }
+
+    /// Looks at what has come, until there is much to tell: the rest is as good as not here yet.
+    fn take_frames(&mut self) {
+        let Some(current) = self.connection.as_ref().map(|connection| connection.id) else { return };
         let mut came_whole = false;
         loop {
             let Some(connection) = self.connection.as_mut().filter(|connection| connection.id == current)
             else {
                 return;
             };
-            if let Some(frames) = connection.decoder.next_all() {
-                self.on_frames(current, frames);
+            if let Some(frames) = connection.next_frames() {
+                if !self.on_frames(current, frames) {
+                    return;
+                }
             } else {
                 match connection.decoder.next() {
                     Ok(Some(Frame::Whole(payload))) => self.on_lone_payload(&payload),
@@ -59,19 +88,23 @@ impl Session {
         self.on_payload(Reader::new(payload));
     }
 
-    fn on_frames(&mut self, current: ConnectionId, mut frames: Frames) {
+    /// Tells whether none are left for later.
+    fn on_frames(&mut self, current: ConnectionId, mut frames: Frames) -> bool {
         self.read_replies();
-        loop {
+        let mut is_enough = false;
+        while !is_enough && self.is_current(current) {
             self.on_plain_replies(&mut frames);
             let Some(reader) = frames.next() else { break };
             self.on_payload(reader);
-            if !self.is_current(current) {
-                break;
-            }
+            is_enough = self.outbox.is_full();
+        }
+        if is_enough && let Some(connection) = self.connection.as_mut().filter(|own| own.id == current) {
+            connection.unread = Some(Box::new(frames.clone()));
         }
         if self.requests.has_answered() {
             self.outbox.keep(frames);
         }
+        !is_enough
     }
 
     /// Takes replies in their turn, for as long as nothing but outcomes follows from them. They are nearly all that
@@ -436,4 +469,4 @@ impl Session {
 }
 
 /// So many events may wait for the gap before them to be told.
-const MAX_EARLY_EVENTS: usize = 4096;
+const MAX_EARLY_EVENTS: usize = 64;

@@ -119,6 +119,9 @@ impl Session {
     /// What comes behind all that has happened: the next chunk, or what was found out on the way to it.
     #[inline(never)]
     pub(crate) fn next_action(&mut self) -> Option<Action> {
+        if self.take_unread() {
+            return self.poll_action();
+        }
         if planted!(PollingMovesTimers) && self.state.is_connected() {
             let due = self.timers.get(Timer::Ping).unwrap_or(self.now);
             self.timers.set(Timer::Ping, due + core::time::Duration::from_nanos(1));

@@ -239,7 +239,8 @@ impl Session {
         self.act_on_time();
     }
 
-    /// These bytes arrived on this connection, cut anywhere.
+    /// These bytes arrived on this connection, cut anywhere. Once there is much to tell, the rest of them is only kept, and
+    /// looked at when that is polled.
     pub fn handle_received(&mut self, connection: ConnectionId, bytes: &[u8], now: Instant) {
         self.at(now);
         let expects_bytes = self.state == State::Associating || self.state.is_connected();
@@ -265,6 +266,9 @@ impl Session {
     /// The transport of this connection has ended, or couldn't be established: refused, reset, end of stream.
     pub fn handle_disconnected(&mut self, connection: ConnectionId, now: Instant) {
         self.at(now);
+        if self.is_current(connection) {
+            self.take_all_unread();
+        }
         if let Some(current) = self.connection.take_if(|current| current.id == connection) {
             let reason = match self.state {
                 State::Connecting => DisconnectReason::ConnectFailed,
@@ -284,6 +288,7 @@ impl Session {
     /// harmless; before a late one, unread input is best fed.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.at(now);
+        self.take_all_unread();
         let is_due = |due: &Instant| *due <= self.now || planted!(EarlyTicksPing);
         let Some(due) = self.poll_timeout().filter(is_due) else { return };
         let late = self.now - due;
