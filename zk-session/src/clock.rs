@@ -22,7 +22,7 @@ impl Session {
     /// What is true by the time alone, whatever the connection does.
     #[inline]
     pub(crate) fn act_on_time(&mut self) {
-        if self.timers.are_due(self.now) {
+        if self.timers.are_due(self.now) && !self.has_unread() {
             self.act_on_due_timers();
         }
     }
@@ -57,7 +57,7 @@ impl Session {
 
     pub(crate) fn act_on_deadlines(&mut self) {
         while let Some(&(deadline, request)) = self.deadlines.front() {
-            if deadline > self.now {
+            if deadline > self.now || self.has_unread() {
                 self.timers.set(Timer::Deadline, deadline);
                 return;
             }

@@ -52,9 +52,9 @@ impl Outbox {
         self.frames = frames;
     }
 
-    /// There is much to tell: before more comes of what a server says, this has to be polled (INV-73).
-    pub(crate) fn is_full(&self) -> bool {
-        self.actions.len() >= MANY
+    /// How many actions wait, beside unread replies.
+    pub(crate) fn waiting(&self) -> usize {
+        self.actions.len()
     }
 
     fn holds_frames(&self) -> bool {
@@ -156,6 +156,3 @@ fn read(frames: &Frames, unread: Unread, failed: &mut u64) -> Action {
         Err(error) => tell(Err(error)),
     }
 }
-
-/// As many actions may wait before a server adds to them.
-const MANY: usize = 64;

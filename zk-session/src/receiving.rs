@@ -6,7 +6,7 @@ use core::time::Duration;
 use bytes::Bytes;
 use zk_proto::{
     ConnectResponse, Create2Response, CreateResponse, ErrorCode, Frame, Frames, Jute as _, MultiResponse,
-    OpCode, Reader, ReplyHeader, Request, Response, SessionId, WatcherEvent, Zxid,
+    OpCode, Reader, ReplyHeader, Request, Response, SessionId, Ustring, WatcherEvent, Zxid,
 };
 
 use crate::{
@@ -33,11 +33,12 @@ impl Session {
         if self.state.is_connected() && !is_silence {
             self.timers.set(Timer::Read, self.now + self.read_timeout());
         }
-        self.take_frames();
+        self.take_frames(MANY);
     }
 
-    /// Whether frames have come that nobody has looked at: there is much to tell already.
-    fn has_unread(&self) -> bool {
+    /// Whether frames have come that nobody has looked at: there is much to tell already. What follows from the time waits
+    /// for them: they came before it.
+    pub(crate) fn has_unread(&self) -> bool {
         self.connection.as_ref().is_some_and(|connection| connection.unread.is_some())
     }
 
@@ -46,19 +47,20 @@ impl Session {
         if !self.has_unread() {
             return false;
         }
-        self.take_frames();
+        self.take_frames(MANY);
+        self.act_on_time();
         !self.outbox.is_empty()
     }
 
     /// Looks at all that has come, whatever there is to tell: something else has happened since.
     pub(crate) fn take_all_unread(&mut self) {
-        while self.has_unread() {
-            self.take_frames();
+        if self.has_unread() {
+            self.take_frames(usize::MAX);
         }
     }
 
-    /// Looks at what has come, until there is much to tell: the rest is as good as not here yet.
-    fn take_frames(&mut self) {
+    /// Looks at what has come, until so many actions wait to be polled: the rest is as good as not here yet (INV-73).
+    fn take_frames(&mut self, enough: usize) {
         let Some(current) = self.connection.as_ref().map(|connection| connection.id) else { return };
         let mut came_whole = false;
         loop {
@@ -67,7 +69,7 @@ impl Session {
                 return;
             };
             if let Some(frames) = connection.next_frames() {
-                if !self.on_frames(current, frames) {
+                if !self.on_frames(current, frames, enough) {
                     return;
                 }
             } else {
@@ -89,14 +91,14 @@ impl Session {
     }
 
     /// Tells whether none are left for later.
-    fn on_frames(&mut self, current: ConnectionId, mut frames: Frames) -> bool {
+    fn on_frames(&mut self, current: ConnectionId, mut frames: Frames, enough: usize) -> bool {
         self.read_replies();
         let mut is_enough = false;
         while !is_enough && self.is_current(current) {
             self.on_plain_replies(&mut frames);
             let Some(reader) = frames.next() else { break };
             self.on_payload(reader);
-            is_enough = self.outbox.is_full();
+            is_enough = self.outbox.waiting() >= enough;
         }
         if is_enough && let Some(connection) = self.connection.as_mut().filter(|own| own.id == current) {
             connection.unread = Some(Box::new(frames.clone()));
@@ -397,7 +399,9 @@ impl Session {
     fn keep_early(&mut self, zxid: Zxid, event: &WatcherEvent, fired: Fired) {
         let Some(connection) = &mut self.connection else { return };
         if connection.early_events.len() < MAX_EARLY_EVENTS {
-            connection.early_events.push((zxid, event.clone(), fired));
+            // Its path lies in all that was read with it.
+            let path = Ustring::from_bytes(Bytes::copy_from_slice(event.path.as_bytes()));
+            connection.early_events.push((zxid, WatcherEvent { path, ..event.clone() }, fired));
         }
     }
 
@@ -468,5 +472,7 @@ impl Session {
     }
 }
 
+/// So many actions may wait before more is looked at of what a server says.
+const MANY: usize = 64;
 /// So many events may wait for the gap before them to be told.
 const MAX_EARLY_EVENTS: usize = 64;

@@ -288,7 +288,9 @@ impl Session {
     /// harmless; before a late one, unread input is best fed.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.at(now);
-        self.take_all_unread();
+        if self.timers.are_due(self.now) {
+            self.take_all_unread();
+        }
         let is_due = |due: &Instant| *due <= self.now || planted!(EarlyTicksPing);
         let Some(due) = self.poll_timeout().filter(is_due) else { return };
         let late = self.now - due;

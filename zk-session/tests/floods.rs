@@ -4,11 +4,11 @@ mod support;
 
 use proptest::prelude::*;
 use support::{
-    World, config, data, event_frame, get_data, reply_frame,
+    World, config, data, event_frame, get_data, millis, reply_frame,
     watching::{add_watch, added, watch},
 };
 use zk_session::{
-    DisconnectReason, Event, RequestId, State,
+    Delivery, DisconnectReason, Event, Failure, RequestError, RequestId, RequestOptions, State,
     zk_proto::{AddWatchMode, BytesMut, ErrorCode, EventType},
 };
 
@@ -120,19 +120,40 @@ fn what_comes_behind_much_else_is_looked_at_too() {
     assert!(events[MANY..].iter().any(is_end), "{:?}", &events[MANY..]);
 }
 
-/// A pong that has come is no silence, wherever it lies.
+/// INV-51. A pong that has come is no silence, wherever it lies.
 #[test]
-fn a_tick_counts_what_has_come_although_it_was_not_polled() {
+fn a_tick_that_is_due_counts_what_has_come_although_it_was_not_polled() {
     let (mut world, _) = watched_by(1);
-    let due = world.session.next_timer().expect("a ping").1;
-    world.now = due;
+    world.now = world.session.next_timer().expect("a ping").1;
     world.tick();
     let connection = world.connection();
     let pong = reply_frame(-2, 5, Err(ErrorCode::OK));
     world.session.handle_received(connection, &[&changes(MANY)[..], &pong].concat(), world.now);
-    assert_eq!(world.session.stats().pongs, 0, "it lies behind much else");
     world.session.handle_timeout(world.now);
+    assert_eq!(world.session.stats().pongs, 0, "it lies behind much else, and nothing is due");
+    world.session.handle_timeout(world.session.poll_timeout().expect("a ping"));
     assert_eq!(world.session.stats().pongs, 1);
     world.drain();
     assert_eq!((world.watch_events().len(), world.state()), (MANY, State::Connected));
+}
+
+/// INV-08: an answer that has come before the deadline counts, wherever it lies.
+#[test]
+fn a_deadline_waits_for_what_has_come_before_it() {
+    let (mut world, owners) = watched_by(1);
+    let deadline = world.now + millis(500);
+    let request = world.submit_with(get_data("/p"), RequestOptions::default().with_deadline(deadline));
+    let connection = world.connection();
+    let answer = reply_frame(i32::try_from(owners.len()).expect("few") + 1, 5, Ok(data(b"x")));
+    world.session.handle_received(connection, &[&changes(MANY)[..], &answer].concat(), world.now);
+    world.now = deadline;
+    let late = world.submit_with(get_data("/p"), RequestOptions::default().with_deadline(deadline));
+    let replies = world.replies();
+    let [answered, given_up] = &replies[..] else { panic!("two outcomes: {replies:?}") };
+    assert_eq!((answered.request, given_up.request), (request, late));
+    assert!(answered.result.is_ok(), "{answered:?}");
+    let is_late = |error: &RequestError| {
+        matches!(error, RequestError::Failed { failure: Failure::Deadline, delivery: Delivery::NotSent })
+    };
+    assert!(given_up.result.as_ref().is_err_and(is_late), "{given_up:?}");
 }
