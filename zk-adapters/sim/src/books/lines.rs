@@ -51,6 +51,8 @@ pub(super) struct Line {
     pub(super) has_closed: bool,
     /// Those that must be sent before requests are.
     expected_auths: Vec<AuthInfo>,
+    /// Those that were asked for since.
+    added_auths: Vec<AuthInfo>,
     pub(super) auths: Vec<AuthPacket>,
     /// What was set again: path, kind, and the zxid from which on.
     pub(super) rearmed: Vec<(Ustring, Kind, Zxid)>,
@@ -184,6 +186,9 @@ impl Lines {
         let auth = self.auth(info);
         auth.waiting.push(id);
         auth.is_cancelled = false;
+        if let Some(line) = self.current() {
+            line.added_auths.push(info.clone());
+        }
     }
 
     /// A call has ended: an identity that nobody asks for any more, and that wasn't sent, isn't told.
@@ -256,6 +261,7 @@ impl Line {
             requests_begun: false,
             has_closed: false,
             expected_auths: Vec::new(),
+            added_auths: Vec::new(),
             auths: Vec::new(),
             rearmed: Vec::new(),
             rearming: Vec::new(),
@@ -367,6 +373,11 @@ impl Line {
 
     pub(super) fn auth(&mut self, xid: i32, packet: AuthPacket, now: Instant) {
         assert_eq!(xid, ReplyHeader::AUTH_XID, "INV-14");
+        let is_it =
+            |info: &&AuthInfo| packet.scheme == *info.scheme && packet.auth.as_ref() == Some(&info.auth);
+        let asked_for = self.expected_auths.iter().chain(&self.added_auths).filter(is_it).count();
+        let sent = self.auths.iter().filter(|sent| **sent == packet).count();
+        assert!(sent < asked_for, "INV-19: {packet:?} is sent once more than it was asked for");
         self.auths.push(packet);
         self.auths_waiting.push_back(now);
     }
@@ -375,6 +386,11 @@ impl Line {
     pub(super) fn sets_again(&mut self, xid: i32, set: Vec<(Ustring, Kind, Zxid)>) {
         self.rearmed.extend(set);
         self.rearming.push((xid, self.rearmed.len()));
+    }
+
+    /// When the server has armed the first of them again.
+    pub(super) fn first_armed_at(&self) -> Option<Zxid> {
+        self.rearming.iter().find_map(|(xid, _)| self.headers.get(xid)).map(|header| header.zxid)
     }
 
     /// What the server has armed again.

@@ -31,6 +31,7 @@ use outcomes::Outcomes;
 use states::States;
 use watches::WatchBook;
 
+pub(crate) use outcomes::EARLY;
 pub(crate) use watches::LiveWatch;
 
 /// Books kept beside the session, from nothing but what goes in and what comes out.
@@ -227,6 +228,10 @@ impl Books {
         }
         let handed_out = self.lines.last().map_or(0, |line| line.handed_out);
         self.watches.event(event, known, handed_out);
+        if let Event::WatchesRestored { to, .. } = event {
+            let armed_at = self.lines.last().and_then(Line::first_armed_at);
+            assert!(armed_at.is_none_or(|armed| armed <= *to), "INV-41: {event:?}, armed at {armed_at:?}");
+        }
         self.identity.event(event, self.lines.last());
         self.attempts.event(event);
         if matches!(event, Event::Connected { .. }) {

@@ -256,7 +256,7 @@ fn is_in_order(reply: &Reply) -> bool {
     }
 }
 
-pub(super) const EARLY: [ErrorCode; 5] = [
+pub(crate) const EARLY: [ErrorCode; 5] = [
     ErrorCode::NOT_READ_ONLY,
     ErrorCode::NO_AUTH,
     ErrorCode::INVALID_ACL,

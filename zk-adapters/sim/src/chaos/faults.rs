@@ -339,8 +339,8 @@ impl Chaos {
         for client in self.world.clients() {
             *self.world.network(client) = Network::default();
             self.world.lay_ghosts(client);
-            if is_open(&self.world, client) && self.world.server(client).is_some() {
-                // A connection that was lost in a black hole would be found out, too; this is quicker.
+            // Others go on as they are, or find out for themselves that nobody is there.
+            if is_open(&self.world, client) && self.world.server(client).is_some() && self.rng.bool() {
                 self.world.cut(client);
             }
         }

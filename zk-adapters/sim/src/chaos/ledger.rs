@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zk_session::{
     Delivery, DisconnectReason, Event, ExpiredBy, Reply, RequestError, RequestId,
-    zk_proto::{Bytes, Op, Request, Response, SessionId, Zxid},
+    zk_proto::{Bytes, ErrorCode, Op, Request, Response, SessionId, Ustring, Vector, Zxid},
 };
 
 use crate::{
-    chaos::{faults::Plan, is_open},
+    books::EARLY,
+    chaos::{faults::Plan, history::History, is_open},
     ensemble::{Transaction, Txn},
     world::{ClientId, World},
 };
@@ -19,6 +20,8 @@ pub(super) struct Ledger {
     tokens: u64,
     open: BTreeMap<(ClientId, RequestId), Entry>,
     writes: Vec<(Written, Fate)>,
+    /// What was deleted, and at which zxid.
+    deleted: Vec<(String, Zxid)>,
     reads: Vec<Read>,
     seen: BTreeMap<ClientId, Seen>,
     /// The last transaction that was looked at for expiries.
@@ -29,6 +32,7 @@ pub(super) struct Ledger {
 #[derive(Clone, Debug)]
 enum Entry {
     Write(Written),
+    Delete(String),
     Read(String),
     Other,
 }
@@ -51,10 +55,18 @@ enum Fate {
 
 /// What was read, and when.
 #[derive(Clone, Debug)]
-struct Read {
-    path: String,
-    zxid: Zxid,
-    data: Option<Bytes>,
+pub(super) struct Read {
+    pub(super) path: String,
+    pub(super) zxid: Zxid,
+    pub(super) found: Found,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Found {
+    Data(Option<Bytes>),
+    Stat,
+    Children(BTreeSet<String>),
+    NoNode,
 }
 
 /// What a session has been told.
@@ -81,16 +93,16 @@ impl Ledger {
             }
             Request::SetData(set) => set.data.clone().into_iter().collect(),
             Request::Multi(multi) => multi.ops.iter().filter_map(data).collect(),
-            Request::GetData(read) => {
-                self.open.insert((client, id), Entry::Read(read.path.to_str().into_owned()));
-                return;
-            }
             _ => Vec::new(),
         };
-        let entry = if tokens.is_empty() {
-            Entry::Other
-        } else {
-            Entry::Write(Written { tokens, what: format!("{client:?} {id:?} {request:?}") })
+        let path = || request.path().map(|path| path.to_str().into_owned()).unwrap_or_default();
+        let entry = match request {
+            Request::Delete(_) => Entry::Delete(path()),
+            Request::GetData(_) | Request::Exists(_) | Request::GetChildren(_) | Request::GetChildren2(_) => {
+                Entry::Read(path())
+            }
+            _ if tokens.is_empty() => Entry::Other,
+            _ => Entry::Write(Written { tokens, what: format!("{client:?} {id:?} {request:?}") }),
         };
         self.open.insert((client, id), entry);
     }
@@ -98,7 +110,14 @@ impl Ledger {
     pub(super) fn event(&mut self, client: ClientId, event: &Event, world: &World, plan: &Plan) {
         let seen = self.seen.entry(client).or_default();
         match event {
-            Event::Reply(reply) => self.reply(client, reply, world),
+            Event::Reply(reply) => {
+                let is_of_turn =
+                    matches!(&reply.result, Err(RequestError::Refused { code, .. }) if EARLY.contains(code));
+                if plan.is_honest() && !is_of_turn && reply.zxid > Zxid(0) {
+                    assert!(reply.zxid >= seen.zxid, "INV-48: {reply:?} after one of {:?}", seen.zxid);
+                }
+                self.reply(client, reply, world);
+            }
             Event::Connected { epoch, read_only, session_id, .. } => {
                 // A read-only server keeps no session alive.
                 seen.may_be_expired &= *read_only;
@@ -147,14 +166,16 @@ impl Ledger {
         let Some(entry) = self.open.remove(&(client, reply.request)) else { return };
         match entry {
             Entry::Write(written) => self.writes.push((written, fate(reply))),
+            Entry::Delete(path) if reply.result.is_ok() => {
+                self.deleted.push((server_path(world, client, path), reply.zxid));
+            }
             Entry::Read(path) => {
-                if let Ok(Response::GetData(read)) = &reply.result {
-                    let chroot = world.config_of(client).connect_string.chroot.clone().unwrap_or_default();
-                    let path = if path == "/" && !chroot.is_empty() { chroot } else { chroot + &path };
-                    self.reads.push(Read { path, zxid: reply.zxid, data: read.data.clone() });
+                if let Some(found) = found(&reply.result) {
+                    let path = server_path(world, client, path);
+                    self.reads.push(Read { path, zxid: reply.zxid, found });
                 }
             }
-            Entry::Other => {}
+            Entry::Delete(_) | Entry::Other => {}
         }
     }
 
@@ -201,14 +222,10 @@ impl Ledger {
             "INV-01: {:?} have no outcome",
             self.open
         );
-        let mut applied: BTreeMap<Bytes, Vec<Zxid>> = BTreeMap::new();
-        let mut history: BTreeMap<String, Vec<(Zxid, Option<Bytes>)>> = BTreeMap::new();
-        for entry in world.ensemble().log() {
-            note(&entry.txn, entry, &mut applied, &mut history);
-        }
+        let history = History::of(world);
         for (written, fate) in &self.writes {
             for token in &written.tokens {
-                let found = applied.get(token).map(Vec::as_slice).unwrap_or_default();
+                let found = history.applied.get(token).map(Vec::as_slice).unwrap_or_default();
                 let is_so = match fate {
                     Fate::Applied(zxid) => found == [*zxid],
                     Fate::Refused | Fate::NotSent => found.is_empty(),
@@ -221,11 +238,13 @@ impl Ledger {
                 );
             }
         }
+        for (path, zxid) in &self.deleted {
+            let is_so = history.has_deleted(path, *zxid);
+            assert!(is_so, "INV-05: {path} was deleted at {zxid:?}, it is told, and it wasn't");
+        }
         for read in &self.reads {
-            let states = history.get(&read.path).map(Vec::as_slice).unwrap_or_default();
-            let state = states.iter().rev().find(|(zxid, _)| *zxid <= read.zxid);
-            let is_so = state.is_none_or(|(_, data)| *data == read.data);
-            assert!(is_so, "a read isn't what was there: {read:?}, {state:?}");
+            let was = history.tells(read);
+            assert!(was, "INV-05: a read isn't what was there: {read:?}, {:?}", history.of_path(&read.path));
         }
     }
 }
@@ -250,6 +269,24 @@ fn fate(reply: &Reply) -> Fate {
     }
 }
 
+/// What a read has found; none if it has found out nothing, or of another kind.
+fn found(result: &Result<Response, RequestError>) -> Option<Found> {
+    let names = |children: &Vector<Ustring>| children.iter().map(|name| name.to_str().into_owned()).collect();
+    match result {
+        Ok(Response::GetData(read)) => Some(Found::Data(read.data.clone())),
+        Ok(Response::Exists(_)) => Some(Found::Stat),
+        Ok(Response::GetChildren(read)) => Some(Found::Children(names(&read.children))),
+        Ok(Response::GetChildren2(read)) => Some(Found::Children(names(&read.children))),
+        Err(RequestError::Refused { code: ErrorCode::NO_NODE, .. }) => Some(Found::NoNode),
+        _ => None,
+    }
+}
+
+fn server_path(world: &World, client: ClientId, path: String) -> String {
+    let chroot = world.config_of(client).connect_string.chroot.clone().unwrap_or_default();
+    if path == "/" && !chroot.is_empty() { chroot } else { chroot + &path }
+}
+
 fn data(op: &Op) -> Option<Bytes> {
     match op {
         Op::Create(create) | Op::Create2(create) | Op::CreateContainer(create) => create.data.clone(),
@@ -260,24 +297,6 @@ fn data(op: &Op) -> Option<Bytes> {
 
 fn ended(entry: &Transaction) -> Option<SessionId> {
     if let Txn::CloseSession { session, .. } = entry.txn { Some(session) } else { None }
-}
-
-fn note(
-    txn: &Txn,
-    entry: &Transaction,
-    applied: &mut BTreeMap<Bytes, Vec<Zxid>>,
-    history: &mut BTreeMap<String, Vec<(Zxid, Option<Bytes>)>>,
-) {
-    match txn {
-        Txn::Create { path, data, .. } | Txn::SetData { path, data, .. } => {
-            if let Some(data) = data {
-                applied.entry(data.clone()).or_default().push(entry.zxid);
-            }
-            history.entry(path.clone()).or_default().push((entry.zxid, data.clone()));
-        }
-        Txn::Multi(txns) => txns.iter().for_each(|txn| note(txn, entry, applied, history)),
-        _ => {}
-    }
 }
 
 /// Whether the session would say so if it were asked now.

@@ -11,6 +11,7 @@ mod broken;
 mod coverage;
 mod ends;
 mod faults;
+mod history;
 mod ledger;
 mod shrink;
 
