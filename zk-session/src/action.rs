@@ -290,7 +290,11 @@ pub struct Credentials {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("last_zxid", &self.last_zxid).finish_non_exhaustive()
+        let mut shown = f.debug_struct("Credentials");
+        if planted!(PasswordsArePrinted) {
+            shown.field("password", &self.password);
+        }
+        shown.field("last_zxid", &self.last_zxid).finish_non_exhaustive()
     }
 }
 

@@ -157,6 +157,9 @@ impl Session {
             let is_forgotten = planted!(AuthsAreForgotten) && self.stats.connections > 1;
             if !self.identities.added[index].is_cancelled && !is_forgotten {
                 self.send_auth(index);
+                if planted!(AuthsAreToldTwice) {
+                    self.send_auth(index);
+                }
             }
         }
     }

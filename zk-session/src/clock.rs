@@ -13,6 +13,9 @@ impl Session {
     pub(crate) fn begin_input(&mut self, now: Instant) {
         self.at(now);
         self.act_on_time();
+        if planted!(CommandsReorder) {
+            self.outbox.swap_first();
+        }
     }
 
     pub(crate) fn at(&mut self, now: Instant) {

@@ -57,6 +57,13 @@ impl Outbox {
         self.actions.len()
     }
 
+    /// Lets the first two change places.
+    pub(crate) fn swap_first(&mut self) {
+        if self.actions.len() > 1 {
+            self.actions.swap(0, 1);
+        }
+    }
+
     fn holds_frames(&self) -> bool {
         !self.frames.is_empty()
     }

@@ -86,10 +86,14 @@ mod defects {
         MisfitsArePassedOver: 16,
         /// Of several actions the newest is polled first.
         NewestActionFirst: 17 or 1 or 2 or 11 or 19 or 27 or 31 or 32 or 33 or 36 or 37 or 41 or 61,
+        /// A command changes the order of what waits to be polled.
+        CommandsReorder: 17 or 1 or 2 or 11 or 19 or 27 or 31 or 32 or 33 or 36 or 37 or 41 or 61,
         /// A ping leaves with the ConnectRequest.
         PingsBeforeTheResponse: 18,
         /// On the second connection no auth is told.
         AuthsAreForgotten: 19 or 77,
+        /// Each auth is told twice.
+        AuthsAreToldTwice: 19 or 77,
         /// The negotiated timeout is asked for.
         NegotiatedTimeoutIsAsked: 20,
         /// A new session that is refused has expired.
@@ -138,6 +142,8 @@ mod defects {
         GapsAreUntold: 41,
         /// The gap begins where it ends.
         GapsBeginWhereTheyEnd: 41,
+        /// The gap ends where it begins.
+        GapsEndWhereTheyBegin: 41,
         /// An event that nobody waits for ends the connection.
         GhostsEndConnections: 42 or 16,
         /// A removal at the server takes other watches of the path with it.
@@ -186,6 +192,8 @@ mod defects {
         ClosedIsExpired: 63 or 28,
         /// A full cycle without a session isn't told.
         FailedCyclesAreUntold: 63,
+        /// A piece of one byte is passed over.
+        BytesAreLostAlone: 64,
         /// A frame of negative length is passed over.
         BadLengthsArePassedOver: 65 or 16 or 67,
         /// The request that an oversize reply answers goes on waiting.
@@ -194,14 +202,20 @@ mod defects {
         ShortFramesArePassedOver: 67,
         /// A ping gets between the slices of a frame.
         SlicesAreInterrupted: 70 or 4 or 12 or 14,
+        /// Bytes behind an event's record end the connection.
+        LongerEventsAreMalformed: 71,
         /// Any number of requests is queued.
         LimitsAreIgnored: 72,
+        /// All is looked at that a server floods with, whatever there is to tell.
+        FloodsAreTakenUp: 73,
         /// closeSession overtakes what was accepted before it.
         CloseOvertakes: 74 or 54,
         /// Closing may take any time.
         CloseIsUnbounded: 75,
         /// Whatever ends a closing session is taken for a confirmation.
         CloseIsAlwaysConfirmed: 75,
+        /// Credentials print their password.
+        PasswordsArePrinted: 76,
         /// A lost connection ends what add_auth waits for.
         AuthsEndWithTheConnection: 77 or 19,
         /// Where a list lies in memory decides what is tried.

@@ -28,12 +28,14 @@ impl Session {
         self.stats.bytes_received += bytes.len() as u64;
         let Some(connection) = &mut self.connection else { return };
         connection.excused = false;
-        connection.decoder.push(bytes);
+        if !(planted!(BytesAreLostAlone) && bytes.len() == 1) {
+            connection.decoder.push(bytes);
+        }
         let is_silence = planted!(GrowingFramesAreSilence) && connection.growth.is_some();
         if self.state.is_connected() && !is_silence {
             self.timers.set(Timer::Read, self.now + self.read_timeout());
         }
-        self.take_frames(MANY);
+        self.take_frames(if planted!(FloodsAreTakenUp) { usize::MAX } else { MANY });
     }
 
     /// Whether frames have come that nobody has looked at: there is much to tell already. What follows from the time waits
@@ -62,6 +64,9 @@ impl Session {
     /// Looks at what has come, until so many actions wait to be polled: the rest is as good as not here yet (INV-73).
     fn take_frames(&mut self, enough: usize) {
         let Some(current) = self.connection.as_ref().map(|connection| connection.id) else { return };
+        if self.has_unread() && self.outbox.waiting() >= enough {
+            return;
+        }
         let mut came_whole = false;
         loop {
             let Some(connection) = self.connection.as_mut().filter(|connection| connection.id == current)
@@ -93,13 +98,12 @@ impl Session {
     /// Tells whether none are left for later.
     fn on_frames(&mut self, current: ConnectionId, mut frames: Frames, enough: usize) -> bool {
         self.read_replies();
-        let mut is_enough = false;
-        while !is_enough && self.is_current(current) {
+        while self.outbox.waiting() < enough && self.is_current(current) {
             self.on_plain_replies(&mut frames);
             let Some(reader) = frames.next() else { break };
             self.on_payload(reader);
-            is_enough = self.outbox.waiting() >= enough;
         }
+        let is_enough = self.outbox.waiting() >= enough;
         if is_enough && let Some(connection) = self.connection.as_mut().filter(|own| own.id == current) {
             connection.unread = Some(Box::new(frames.clone()));
         }
@@ -369,6 +373,9 @@ impl Session {
             Ok(event) => event,
             Err(error) => return self.disconnect(DisconnectReason::MalformedFrame(error)),
         };
+        if planted!(LongerEventsAreMalformed) && reader.remaining() > 0 {
+            return self.disconnect(DisconnectReason::UnexpectedReply { xid: ReplyHeader::EVENT_XID });
+        }
         self.stats.notifications += 1;
         if planted!(EventsRaiseZxid) {
             self.identity.last_zxid = self.identity.last_zxid.max(zxid);

@@ -95,7 +95,8 @@ impl Session {
         if let Some(from) = rearm.take_gap(&mut self.watches) {
             let early = core::mem::take(&mut connection.early_events);
             let from = if planted!(GapsBeginWhereTheyEnd) { self.identity.last_zxid } else { from };
-            self.emit(Event::WatchesRestored { from, to: self.identity.last_zxid });
+            let to = if planted!(GapsEndWhereTheyBegin) { from } else { self.identity.last_zxid };
+            self.emit(Event::WatchesRestored { from, to });
             for (zxid, event, fired) in early {
                 if self.watches.has(fired.owner) {
                     self.tell_watch(zxid, &event, fired);

@@ -203,3 +203,12 @@ proptest! {
         }
     }
 }
+
+#[cfg(feature = "planted")]
+#[test]
+fn a_session_that_loses_pieces_is_noticed() {
+    support::defects::notices(
+        "a_stream_byte_by_byte_and_in_small_pieces_tells_the_same",
+        zk_session::Planted::BytesAreLostAlone,
+    );
+}

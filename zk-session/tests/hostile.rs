@@ -283,3 +283,12 @@ fn what_follows_an_oversize_reply_in_the_same_bytes_is_told() {
     );
     assert!(matches!(&events[2], Event::Watch(event) if event.request == requests[1]));
 }
+
+#[cfg(feature = "planted")]
+#[test]
+fn a_session_that_minds_bytes_behind_a_record_is_noticed() {
+    support::defects::notices(
+        "bytes_behind_a_record_are_ignored",
+        zk_session::Planted::LongerEventsAreMalformed,
+    );
+}

@@ -82,3 +82,9 @@ fn what_prints_says_what_it_is() {
         assert!(trace.contains(part), "{part}: {trace}");
     }
 }
+
+#[cfg(feature = "planted")]
+#[test]
+fn a_session_that_prints_its_password_is_noticed() {
+    support::defects::notices("nothing_that_prints_holds_a_secret", zk_session::Planted::PasswordsArePrinted);
+}

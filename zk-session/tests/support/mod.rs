@@ -4,6 +4,8 @@
 #![expect(unreachable_pub, reason = "each test file is a crate of its own")]
 
 mod checks;
+#[cfg(feature = "planted")]
+pub mod defects;
 pub mod watching;
 mod wire;
 
@@ -77,6 +79,8 @@ pub const fn millis(millis: u64) -> Duration {
 /// Walks to the state under test.
 impl World {
     pub fn new(config: Config) -> Self {
+        #[cfg(feature = "planted")]
+        defects::plant();
         let now = Instant::from_millis(1000);
         let mut world = Self {
             books: checks::Books::new(&config),

@@ -41,6 +41,8 @@ fn splits_make_no_difference() {
 
 #[test]
 fn a_hostile_server_costs_no_more_memory_than_is_allowed() {
+    #[cfg(feature = "planted")]
+    crate::planted::plant();
     replay("hostile", hostile::hostile);
 }
 

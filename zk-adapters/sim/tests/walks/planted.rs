@@ -3,6 +3,8 @@
 
 use std::process::{Command, Output};
 
+use zk_session::Planted;
+
 fn chaos(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_chaos")).args(args).output().expect("the program of this crate")
 }
@@ -51,3 +53,22 @@ fn defects_are_found() {
     let found = chaos(&["--planted", "5", "--from", "1"]);
     assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stdout));
 }
+
+/// INV-73.
+#[test]
+fn a_session_without_bounds_is_noticed() {
+    let test = "corpora::a_hostile_server_costs_no_more_memory_than_is_allowed";
+    let program = std::env::current_exe().expect("this program");
+    let told = Command::new(program).args(["--exact", test]).env(PLANT, "").output();
+    let told = String::from_utf8_lossy(&told.expect("it runs").stdout).into_owned();
+    assert!(told.contains("0 passed; 1 failed"), "{told}");
+}
+
+/// Plants what this process is to be tried with.
+pub(crate) fn plant() {
+    if std::env::var(PLANT).is_ok() {
+        Planted::plant(Some(Planted::FloodsAreTakenUp));
+    }
+}
+
+const PLANT: &str = "ZK_SIM_PLANTED";
