@@ -7,7 +7,7 @@ use zk_model::{SessionModel, Setup, hush};
 
 fn main() -> ExitCode {
     match read(std::env::args().skip(1)) {
-        Ok((setup, threads)) => search(setup, threads),
+        Ok((setup, size)) => search(setup, size),
         Err(what) => {
             eprint!("{what}{HELP}");
             ExitCode::from(2)
@@ -15,9 +15,16 @@ fn main() -> ExitCode {
     }
 }
 
-fn read(mut args: impl Iterator<Item = String>) -> Result<(Setup, usize), String> {
+/// How a search is made, and how much it must find.
+struct Size {
+    threads: usize,
+    least_states: usize,
+}
+
+fn read(mut args: impl Iterator<Item = String>) -> Result<(Setup, Size), String> {
     let mut setup = Setup::default();
-    let mut threads = std::thread::available_parallelism().map_or(1, core::num::NonZero::get);
+    let threads = std::thread::available_parallelism().map_or(1, core::num::NonZero::get);
+    let mut size = Size { threads, least_states: 0 };
     while let Some(name) = args.next() {
         match &*name {
             "--auth" => setup.auth = true,
@@ -28,7 +35,8 @@ fn read(mut args: impl Iterator<Item = String>) -> Result<(Setup, usize), String
             "--faults" => setup.faults = value(&name, args.next())?,
             "--changes" => setup.changes = value(&name, args.next())?,
             "--heal-one-in" => setup.heal_one_in = value(&name, args.next())?,
-            "--threads" => threads = value(&name, args.next())?,
+            "--threads" => size.threads = value(&name, args.next())?,
+            "--least-states" => size.least_states = value(&name, args.next())?,
             "--help" => return Err(String::new()),
             other => return Err(format!("unknown option {other}\n\n")),
         }
@@ -36,7 +44,7 @@ fn read(mut args: impl Iterator<Item = String>) -> Result<(Setup, usize), String
     if setup.requests > 3 {
         return Err(format!("--requests {}: at most 3\n\n", setup.requests));
     }
-    Ok((setup, threads))
+    Ok((setup, size))
 }
 
 fn value<T: core::str::FromStr>(name: &str, text: Option<String>) -> Result<T, String> {
@@ -44,14 +52,14 @@ fn value<T: core::str::FromStr>(name: &str, text: Option<String>) -> Result<T, S
     text.parse().map_err(|_| format!("{name} {text:?}: not a number that it takes\n\n"))
 }
 
-fn search(setup: Setup, threads: usize) -> ExitCode {
+fn search(setup: Setup, size: Size) -> ExitCode {
     hush();
     println!("{setup:?}");
     let depth = setup.depth;
     let model = SessionModel::new(setup);
     let (counts, begin) = (model.clone(), Instant::now());
     let checker =
-        model.checker().threads(threads).finish_when(HasDiscoveries::AnyFailures).spawn_dfs().join();
+        model.checker().threads(size.threads).finish_when(HasDiscoveries::AnyFailures).spawn_dfs().join();
     println!(
         "{} unique states to depth {} ({} visits) in {:.1} s",
         counts.states(),
@@ -61,6 +69,10 @@ fn search(setup: Setup, threads: usize) -> ExitCode {
     );
     let mut found = checker.discoveries();
     let mut status = ExitCode::SUCCESS;
+    if counts.states() < size.least_states {
+        println!("TOO FEW STATES: at least {} are wanted", size.least_states);
+        status = ExitCode::FAILURE;
+    }
     for property in counts.properties() {
         match (property.expectation, found.remove(property.name)) {
             (Expectation::Always, Some(path)) => {
@@ -93,4 +105,5 @@ Searches through all that can happen to a session in so many steps.
   --batches         each watch is armed again in a batch of its own
   --heal-one-in N   from one in so many states all faults end and the session must recover; 0: never (32)
   --threads N       as many as the machine has
+  --least-states N  fail if there are fewer (0)
 ";
