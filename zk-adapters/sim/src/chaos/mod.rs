@@ -10,8 +10,11 @@ mod application;
 mod broken;
 mod coverage;
 mod ends;
+mod expiries;
 mod faults;
 mod ledger;
+mod lies;
+mod names;
 mod shrink;
 
 use core::time::Duration;
@@ -25,6 +28,7 @@ use crate::{
 };
 
 use application::Application;
+use expiries::Expiries;
 use faults::Plan;
 use ledger::Ledger;
 
@@ -45,6 +49,7 @@ pub struct Chaos {
     applications: Vec<Application>,
     ledger: Ledger,
     coverage: Coverage,
+    expiries: Expiries,
     steps: u64,
 }
 
@@ -79,6 +84,7 @@ impl Chaos {
             applications: Vec::new(),
             ledger: Ledger::default(),
             coverage: Coverage::default(),
+            expiries: Expiries::default(),
             steps: 0,
             rng,
         };
@@ -108,7 +114,10 @@ impl Chaos {
         });
         made.map_err(|broken| Broken { step: self.steps, ..broken })?;
         let simulated = self.world.now() - begin;
-        let coverage = core::mem::take(&mut self.coverage);
+        let mut coverage = core::mem::take(&mut self.coverage);
+        for client in self.world.clients() {
+            coverage.saw_all(self.world.books(client).sightings());
+        }
         Ok(Outcome { steps: self.steps, simulated, coverage, trace: self.world.traced() })
     }
 
@@ -121,8 +130,7 @@ impl Chaos {
             34..36 => self.heal_something(),
             36 if self.plan.has(Fault::LateTick) => {
                 let late = Duration::from_millis(self.rng.u64(0..5_000));
-                self.count(Fault::LateTick);
-                self.world.oversleep(late);
+                self.oversleep(Fault::LateTick, late);
             }
             37 => self.renew_sessions(),
             _ => self.pass(),
@@ -151,9 +159,11 @@ impl Chaos {
             let events: Vec<Event> = self.world.events(client).collect();
             for event in events {
                 self.coverage.event(&event);
+                self.expiries.event(client, &event, &mut self.coverage);
                 self.ledger.event(client, &event, &self.world, &self.plan);
             }
         }
+        self.note_expiries();
         self.ledger.watch_expiries(&mut self.world, &self.sessions, &self.plan);
     }
 
@@ -199,13 +209,6 @@ impl Chaos {
             config.auth = vec![AuthInfo { scheme: "digest".into(), auth: "u:p".into() }];
         }
         config
-    }
-
-    /// Counts a fault, by what it meets.
-    fn count(&mut self, fault: Fault) {
-        for client in &self.sessions {
-            self.coverage.fault(fault, Phase::of(&self.world, *client));
-        }
     }
 
     fn some_session(&mut self) -> ClientId {

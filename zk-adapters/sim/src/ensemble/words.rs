@@ -6,12 +6,7 @@ use crate::ensemble::{
 };
 
 /// The answer to a word, if it is one.
-pub(super) fn answer(
-    word: [u8; 4],
-    server: &Server,
-    options: &Options,
-    leader: Option<usize>,
-) -> Option<String> {
+pub(super) fn answer(word: [u8; 4], server: &Server, options: &Options, is_leader: bool) -> Option<String> {
     if !KNOWN.contains(&&word) {
         return None;
     }
@@ -21,16 +16,17 @@ pub(super) fn answer(
         ("isro", Role::Serving) => "rw".to_owned(),
         ("isro", _) => "null".to_owned(),
         ("ruok", _) => "imok".to_owned(),
-        ("srvr", Role::Serving | Role::ReadOnly) => srvr(server, options, leader),
+        ("srvr", Role::Serving | Role::ReadOnly) => srvr(server, options, is_leader),
         ("srvr", _) => "This ZooKeeper instance is not currently serving requests\n".to_owned(),
         _ => format!("{word} is not executed because it is not in the whitelist.\n"),
     })
 }
 
-fn srvr(server: &Server, options: &Options, leader: Option<usize>) -> String {
-    let mode = match (server.role, leader) {
-        (Role::ReadOnly, _) => "read-only",
+fn srvr(server: &Server, options: &Options, is_leader: bool) -> String {
+    let mode = match server.role {
+        Role::ReadOnly => "read-only",
         _ if options.servers == 1 => "standalone",
+        _ if is_leader => "leader",
         _ => "follower",
     };
     format!(

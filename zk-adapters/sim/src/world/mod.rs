@@ -183,6 +183,11 @@ impl World {
         link.peer.map(|_| link.connection)
     }
 
+    /// Whether its server has the session's connection, as far as it knows.
+    pub(crate) fn is_heard(&self, client: ClientId) -> bool {
+        self.peer(client).is_some_and(|peer| self.peers.contains_key(&peer))
+    }
+
     pub(crate) fn books(&self, client: ClientId) -> &Books {
         &self.clients[client.0].books
     }
@@ -336,9 +341,9 @@ impl World {
     }
 
     /// Ends a session's connection. What the transport has taken can be left unreported, and the server may not hear
-    /// of the end.
-    pub fn lose(&mut self, client: ClientId, is_reported: bool, server_hears: bool) {
-        let Some(link) = self.clients[client.0].link.take() else { return };
+    /// of the end. Tells whether there was a connection, or an attempt at one.
+    pub fn lose(&mut self, client: ClientId, is_reported: bool, server_hears: bool) -> bool {
+        let Some(link) = self.clients[client.0].link.take() else { return false };
         if server_hears && let Some(peer) = link.peer {
             self.ensemble.disconnect(peer, self.now);
             self.peers.remove(&peer);
@@ -348,6 +353,7 @@ impl World {
         }
         self.do_input(client, Input::Disconnected(link.connection));
         self.carry();
+        true
     }
 
     /// Changes bytes that are on their way to or from a session. It may be told anything then.
