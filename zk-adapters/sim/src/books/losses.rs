@@ -127,4 +127,4 @@ impl Books {
 }
 
 /// So many batches are many.
-const MANY: usize = 3;
+pub(super) const MANY: usize = 3;

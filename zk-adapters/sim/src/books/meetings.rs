@@ -71,7 +71,7 @@ impl Books {
                 self.sightings.saw(Sighting::DeadlineAndReply);
             }
             if is_next && matches!(self.meetings.last, Last::Cancelled(cancelled) if cancelled == id) {
-                self.sightings.saw(Sighting::CancelAndReply);
+                self.sightings.saw(Sighting::CancelAheadOfReply);
             }
             if !line.chunk.events.is_empty() && self.is_of_event(id, &line.chunk.events) {
                 self.sightings.saw(Sighting::EventAndReply);
@@ -90,7 +90,7 @@ impl Books {
         let Some(line) = self.lines.live().filter(|_| is_next) else { return };
         let is_open = self.outcomes.due(id).is_some_and(|(.., is_open)| is_open);
         if is_open && line.chunk.answered.iter().any(|xid| line.asked_by(*xid) == Some(id)) {
-            self.sightings.saw(Sighting::CancelAndReply);
+            self.sightings.saw(Sighting::CancelBehindReply);
         }
     }
 }

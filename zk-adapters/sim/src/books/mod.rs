@@ -37,6 +37,8 @@ use outcomes::Outcomes;
 use states::States;
 use watches::WatchBook;
 
+use losses::MANY;
+
 pub(crate) use sightings::{Sighting, Sightings};
 pub(crate) use watches::LiveWatch;
 
@@ -105,10 +107,16 @@ impl Books {
         self.watches.is_closing()
     }
 
-    /// The oldest request that the current connection's server has heard and not answered.
-    pub(crate) fn oldest_waiting(&self) -> Option<RequestId> {
+    /// The oldest of what was sent on the current connection and not answered, if it is a request.
+    pub(crate) fn oldest_request(&self) -> Option<(RequestId, &Request)> {
         let line = self.lines.live()?;
-        line.waiting.iter().find_map(|(xid, _)| line.asked_by(*xid))
+        let (xid, _) = line.waiting.front()?;
+        self.outcomes.get(line.asked_by(*xid)?)
+    }
+
+    /// Watches are being armed again, in many batches.
+    pub(crate) fn has_many_batches(&self) -> bool {
+        self.lines.live().is_some_and(|line| line.leaving.all_batches >= MANY) && !self.states.is_ready()
     }
 
     /// How many bytes of what is handed out the transport takes until a frame has left whole.

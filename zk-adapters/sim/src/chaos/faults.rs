@@ -150,6 +150,15 @@ impl Chaos {
         self.inflict(fault, client);
     }
 
+    /// A connection is lost, where that can happen.
+    pub(super) fn lose_connection(&mut self, client: ClientId) {
+        let losses = [Fault::Reset, Fault::ResetUnreported, Fault::HalfOpen, Fault::ServerCloses];
+        let fault = *self.rng.choice(&losses).expect("a choice");
+        if self.plan.has(fault) {
+            self.inflict(fault, client);
+        }
+    }
+
     fn inflict(&mut self, fault: Fault, client: ClientId) {
         match fault {
             Fault::Crash
@@ -210,8 +219,11 @@ impl Chaos {
         let is_dialling = self.world.connection(client).is_none();
         match fault {
             Fault::Reset => {
-                if self.rng.bool() {
-                    self.world.take(client, self.rng.usize(0..100));
+                let rest = self.world.books(client).rest_of_frame().unwrap_or(0);
+                match self.rng.u32(0..4) {
+                    0 => self.world.take(client, self.rng.usize(0..100)),
+                    1 => self.world.take(client, rest),
+                    _ => {}
                 }
                 self.world.lose(client, true, true)
             }
@@ -221,8 +233,8 @@ impl Chaos {
     }
 
     fn corrupt(&mut self, client: ClientId) -> bool {
-        let rng = &mut self.rng;
-        let (at, count) = (rng.usize(0..60), rng.usize(1..4));
+        let (rng, longest) = (&mut self.rng, self.world.longest_piece(client));
+        let (at, count) = (rng.usize(0..longest.clamp(1, 60)), rng.usize(1..4));
         let flip = rng.u8(1..);
         let mut has_acted = false;
         let change = |place, byte: &mut u8| {

@@ -1,8 +1,8 @@
 //! What no server says.
 
 use zk_session::zk_proto::{
-    Bytes, BytesMut, ConnectResponse, ErrorCode, EventType, KeeperState, ReplyHeader, SessionId, Ustring,
-    WatcherEvent, Zxid, encode_event_frame, encode_reply_frame,
+    Bytes, BytesMut, ConnectResponse, ErrorCode, EventType, KeeperState, MultiResponse, ReplyHeader, Request,
+    Response, SessionId, Ustring, WatcherEvent, Zxid, encode_event_frame, encode_reply_frame,
 };
 
 use crate::{chaos::Chaos, input::Input, world::ClientId};
@@ -10,9 +10,13 @@ use crate::{chaos::Chaos, input::Input, world::ClientId};
 impl Chaos {
     /// The server says something that it has no reason to say. Tells whether anybody heard it.
     pub(super) fn lie(&mut self, client: ClientId) -> bool {
-        let rng = &mut self.rng;
         let Some(connection) = self.world.connection(client) else { return false };
         let mut out = BytesMut::new();
+        if self.rng.bool() && self.answer_falsely(client, &mut out) {
+            let _ = self.world.input(client, Input::Received(connection, out.freeze()));
+            return true;
+        }
+        let rng = &mut self.rng;
         let books = self.world.books(client);
         let oldest = books.oldest_xid().filter(|_| rng.bool());
         let anywhere = ["/app/a", "/a", "/", "nowhere"].map(Ustring::from);
@@ -46,6 +50,22 @@ impl Chaos {
             _ => out.extend((0..rng.usize(1..60)).map(|_| rng.u8(..)).collect::<Vec<_>>()),
         }
         let _ = self.world.input(client, Input::Received(connection, out.freeze()));
+        true
+    }
+
+    /// An answer to the oldest that waits for one, and none that it can have: batches of watches are never refused, and a
+    /// multi has as many results as operations. Tells whether it is one of these.
+    fn answer_falsely(&mut self, client: ClientId, out: &mut BytesMut) -> bool {
+        let books = self.world.books(client);
+        let Some(xid) = books.oldest_xid() else { return false };
+        let (zxid, no_results) =
+            (self.world.session(client).last_zxid(), MultiResponse { results: Vec::new() });
+        let (err, body) = match books.oldest_request() {
+            Some((_, Request::Multi(_))) => (ErrorCode::OK, Some(Response::Multi(no_results))),
+            Some(_) => return false,
+            None => (ErrorCode::MARSHALLING_ERROR, None),
+        };
+        encode_reply_frame(&ReplyHeader { xid, zxid, err }, body.as_ref(), out);
         true
     }
 }

@@ -140,15 +140,26 @@ impl Chaos {
 
     /// The next thing falls due; and now and then, something goes wrong just when a session is half-way to being ready.
     fn pass(&mut self) {
+        if self.rng.u32(0..30) == 0 {
+            self.cancel_at_reply();
+        }
         self.world.step();
-        let half_way =
-            self.sessions.iter().copied().find(|client| {
-                matches!(Phase::of(&self.world, *client), Phase::Associating | Phase::Priming)
-            });
-        if let Some(client) = half_way
-            && self.rng.u32(0..12) == 0
-        {
+        let Some(client) = self.sessions.iter().copied().find(|client| self.is_half_way(*client)) else {
+            return;
+        };
+        if self.world.books(client).has_many_batches() && self.rng.u32(0..4) == 0 {
+            self.lose_connection(client);
+        } else if self.rng.u32(0..12) == 0 {
             self.ambush(client);
+        }
+    }
+
+    /// Whether a session is in a state that doesn't last, or is rare.
+    fn is_half_way(&self, client: ClientId) -> bool {
+        match Phase::of(&self.world, client) {
+            Phase::Associating | Phase::Priming | Phase::ReadOnly => true,
+            Phase::Idle => self.world.longest_piece(client) > 0,
+            _ => false,
         }
     }
 
@@ -206,7 +217,9 @@ impl Chaos {
             config.connect_string.chroot = Some("/app".into());
         }
         if rng.u32(0..3) == 0 {
-            config.auth = vec![AuthInfo { scheme: "digest".into(), auth: "u:p".into() }];
+            let users = (0..rng.u32(1..4)).map(|number| format!("u{number}:p"));
+            let auth = |user: String| AuthInfo { scheme: "digest".into(), auth: user.into() };
+            config.auth = users.map(auth).collect();
         }
         config
     }

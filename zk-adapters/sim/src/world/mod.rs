@@ -276,6 +276,29 @@ impl World {
         true
     }
 
+    /// Whose session is next to be told of its server's bytes, if that is what happens next.
+    pub(crate) fn hears_next(&self) -> Option<ClientId> {
+        match self.next() {
+            Some((_, Some((client, Next::Hear)))) => Some(client),
+            _ => None,
+        }
+    }
+
+    /// Waits for the next thing that falls due, and leaves it for later.
+    pub(crate) fn wait(&mut self) {
+        self.now = self.now.max(self.next_due().unwrap_or(self.now));
+    }
+
+    /// Tells a session what has come from its server, and leaves what it says for later.
+    pub(crate) fn hear_undrained(&mut self, client: ClientId) {
+        let Some(link) = &mut self.clients[client.0].link else { return };
+        let connection = link.connection;
+        if let Some(Piece::Bytes(bytes)) = link.to_client.pop_bytes() {
+            let heard = self.input_undrained(client, Input::Received(connection, bytes), Duration::ZERO);
+            heard.expect("what a driver tells can't be refused");
+        }
+    }
+
     /// When the next thing falls due.
     pub fn next_due(&self) -> Option<Instant> {
         self.next().map(|(due, _)| due)
@@ -354,6 +377,12 @@ impl World {
         self.do_input(client, Input::Disconnected(link.connection));
         self.carry();
         true
+    }
+
+    /// How much is on its way to or from a session, at most, in one piece.
+    pub(crate) fn longest_piece(&self, client: ClientId) -> usize {
+        let link = self.clients[client.0].link.as_ref();
+        link.map_or(0, |link| link.to_client.longest().max(link.to_server.longest()))
     }
 
     /// Changes bytes that are on their way to or from a session. It may be told anything then.
