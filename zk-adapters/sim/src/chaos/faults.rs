@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use fastrand::Rng;
 use zk_session::{
-    Instant,
+    Instant, State,
     zk_proto::{Bytes, BytesMut, ConnectRequest},
 };
 
@@ -116,6 +116,10 @@ impl Plan {
         Self { faults }
     }
 
+    fn among(&self, faults: &[Fault]) -> Vec<Fault> {
+        faults.iter().copied().filter(|fault| self.has(*fault)).collect()
+    }
+
     pub(super) fn has(&self, fault: Fault) -> bool {
         self.faults.contains(&fault)
     }
@@ -146,17 +150,40 @@ impl Chaos {
 
     /// A session that is half-way somewhere is hit there.
     pub(super) fn ambush(&mut self, client: ClientId) {
-        let Some(fault) = self.rng.choice(&self.plan.faults).copied() else { return };
+        let phase = Phase::of(&self.world, client);
+        if self.is_behind(client) && self.plan.has(Fault::Isolate) && self.world.ensemble().leader().is_none()
+        {
+            return self.leave_behind(client);
+        }
+        let faults = match phase {
+            Phase::Priming if self.world.books(client).has_many_batches() => self.plan.among(&LOSSES),
+            // Too rare to leave it to the plan.
+            Phase::ReadOnly if self.is_behind(client) && self.world.ensemble().leader().is_some() => {
+                AGAINST_SESSIONS.to_vec()
+            }
+            _ => self.plan.faults.clone(),
+        };
+        let Some(fault) = self.rng.choice(&faults).copied() else { return };
         self.inflict(fault, client);
     }
 
-    /// A connection is lost, where that can happen.
-    pub(super) fn lose_connection(&mut self, client: ClientId) {
-        let losses = [Fault::Reset, Fault::ResetUnreported, Fault::HalfOpen, Fault::ServerCloses];
-        let fault = *self.rng.choice(&losses).expect("a choice");
-        if self.plan.has(fault) {
-            self.inflict(fault, client);
-        }
+    /// All servers are well but the session's, which is cut off from them.
+    fn leave_behind(&mut self, client: ClientId) {
+        let Some(left) = self.world.server(client) else { return };
+        self.world.ensemble_mut(|ensemble, now| {
+            ensemble.isolate(left, now);
+            for server in (0..ensemble.options().servers).filter(|server| *server != left) {
+                ensemble.restart(server, now);
+                ensemble.resume(server, now);
+                ensemble.rejoin(server, now);
+            }
+        });
+    }
+
+    /// Whether a session of the whole ensemble is at a read-only server.
+    pub(super) fn is_behind(&self, client: ClientId) -> bool {
+        let session = self.world.session(client);
+        session.state() == State::ConnectedReadOnly && session.credentials().is_some()
     }
 
     fn inflict(&mut self, fault: Fault, client: ClientId) {
@@ -292,7 +319,10 @@ impl Chaos {
         let feels = |client: &&ClientId| match fault {
             // It closes all connections to servers that follow the leader.
             Fault::LeaderChange => {
-                self.world.server(**client).is_some_and(|server| self.world.ensemble().is_serving(server))
+                let is_dialling = self.world.connection(**client).is_none();
+                let server = self.world.server(**client);
+                server.is_some_and(|server| self.world.ensemble().is_serving(server))
+                    && (is_dialling || self.world.is_heard(**client))
             }
             Fault::ServerCloses => {
                 self.world.server(**client) == Some(server) && self.world.is_heard(**client)
@@ -373,3 +403,8 @@ impl Chaos {
         }
     }
 }
+
+/// Faults that end a connection, and nothing else.
+const LOSSES: [Fault; 4] = [Fault::Reset, Fault::ResetUnreported, Fault::HalfOpen, Fault::ServerCloses];
+/// Faults that end a session, or try to.
+const AGAINST_SESSIONS: [Fault; 4] = [Fault::Expire, Fault::ExpireAway, Fault::Steal, Fault::Stranger];

@@ -140,26 +140,27 @@ impl Chaos {
 
     /// The next thing falls due; and now and then, something goes wrong just when a session is half-way to being ready.
     fn pass(&mut self) {
-        if self.rng.u32(0..30) == 0 {
+        if self.rng.u32(0..100) == 0 {
             self.cancel_at_reply();
         }
         self.world.step();
-        let Some(client) = self.sessions.iter().copied().find(|client| self.is_half_way(*client)) else {
-            return;
-        };
-        if self.world.books(client).has_many_batches() && self.rng.u32(0..4) == 0 {
-            self.lose_connection(client);
-        } else if self.rng.u32(0..12) == 0 {
+        let half_way = self.sessions.iter().find_map(|client| Some((*client, self.odds_of(*client)?)));
+        if let Some((client, odds)) = half_way
+            && self.rng.u32(0..odds) == 0
+        {
             self.ambush(client);
         }
     }
 
-    /// Whether a session is in a state that doesn't last, or is rare.
-    fn is_half_way(&self, client: ClientId) -> bool {
+    /// One in how many times a session is hit in a state that doesn't last, or is rare.
+    fn odds_of(&self, client: ClientId) -> Option<u32> {
         match Phase::of(&self.world, client) {
-            Phase::Associating | Phase::Priming | Phase::ReadOnly => true,
-            Phase::Idle => self.world.longest_piece(client) > 0,
-            _ => false,
+            Phase::Priming if self.world.books(client).has_many_batches() => Some(3),
+            Phase::Associating | Phase::Priming => Some(12),
+            Phase::Idle if self.world.longest_piece(client) > 0 => Some(6),
+            Phase::ReadOnly if self.is_behind(client) => Some(2),
+            Phase::ReadOnly => Some(5),
+            _ => None,
         }
     }
 
