@@ -348,8 +348,15 @@ impl Chaos {
     /// Somebody asks for the session at a server.
     fn speak_for(&mut self, fault: Fault, client: ClientId) -> bool {
         let Some(credentials) = self.world.session(client).credentials() else { return false };
-        let servers = self.world.ensemble().options().servers;
-        let server = self.rng.usize(0..servers);
+        let ensemble = self.world.ensemble();
+        let servers = 0..ensemble.options().servers;
+        let hears = |server: &usize| ensemble.condition(*server).hears_clients();
+        let hearing: Vec<_> = servers.filter(hears).collect();
+        let Some(server) =
+            self.rng.choice(hearing).filter(|_| ensemble.session(credentials.session_id).is_some())
+        else {
+            return false;
+        };
         let asked = self.world.config_of(client).session_timeout;
         let time_out = i32::try_from(asked.as_millis()).unwrap_or(i32::MAX);
         let password =
@@ -363,16 +370,13 @@ impl Chaos {
         };
         let mut hello = BytesMut::new();
         request.encode_frame(&mut hello);
-        let is_there = self.world.ensemble().session(credentials.session_id).is_some();
-        let is_heard = self.world.ensemble_mut(|ensemble, now: Instant| {
+        self.world.ensemble_mut(|ensemble, now: Instant| {
             let address = core::net::Ipv4Addr::new(10, 9, 9, 9).into();
             let Some(peer) = ensemble.connect(server, address, now) else { return false };
-            let is_heard = ensemble.condition(server).hears_clients();
             ensemble.receive(peer, &hello, now);
             ensemble.disconnect(peer, now);
-            is_heard
-        });
-        is_there && is_heard
+            true
+        })
     }
 
     /// Something that went wrong is put right.

@@ -158,7 +158,9 @@ impl Chaos {
             Phase::Priming if self.world.books(client).has_many_batches() => Some(3),
             Phase::Associating | Phase::Priming => Some(12),
             Phase::Idle if self.world.longest_piece(client) > 0 => Some(6),
-            Phase::ReadOnly if self.is_behind(client) => Some(2),
+            Phase::ReadOnly if self.is_behind(client) => {
+                Some(if self.world.ensemble().leader().is_some() { 1 } else { 2 })
+            }
             Phase::ReadOnly => Some(5),
             _ => None,
         }
@@ -254,7 +256,7 @@ fn options(rng: &mut Rng) -> Options {
         hop: Duration::from_millis(*rng.choice(&[0, 0, 1, 20]).expect("a choice")),
         sync_limit: Duration::from_millis(rng.u64(200..5_000)),
         election: Duration::from_millis(rng.u64(1..1_000)),
-        read_only: rng.u32(0..3) == 0,
+        read_only: rng.bool(),
         local_sessions: rng.bool(),
         seed: rng.u64(..),
         ..Options::default()
