@@ -150,21 +150,21 @@ impl Chaos {
 
     /// A session that is half-way somewhere is hit there.
     pub(super) fn ambush(&mut self, client: ClientId) {
-        let phase = Phase::of(&self.world, client);
-        if self.is_behind(client) && self.plan.has(Fault::Isolate) && self.world.ensemble().leader().is_none()
-        {
-            return self.leave_behind(client);
-        }
-        let faults = match phase {
-            Phase::Priming if self.world.books(client).has_many_batches() => self.plan.among(&LOSSES),
-            // Too rare to leave it to the plan.
-            Phase::ReadOnly if self.is_behind(client) && self.world.ensemble().leader().is_some() => {
-                AGAINST_SESSIONS.to_vec()
+        let is_led = self.world.ensemble().leader().is_some();
+        let fault = match Phase::of(&self.world, client) {
+            Phase::ReadOnly if self.is_behind(client) && !is_led && self.plan.has(Fault::Isolate) => {
+                return self.leave_behind(client);
             }
-            _ => self.plan.faults.clone(),
+            // Too rare to leave it to the plan.
+            Phase::ReadOnly if self.is_behind(client) && is_led => self.rng.choice(AGAINST_SESSIONS),
+            Phase::Priming if self.world.books(client).has_many_batches() => {
+                self.rng.choice(self.plan.among(&LOSSES))
+            }
+            _ => self.rng.choice(&self.plan.faults).copied(),
         };
-        let Some(fault) = self.rng.choice(&faults).copied() else { return };
-        self.inflict(fault, client);
+        if let Some(fault) = fault {
+            self.inflict(fault, client);
+        }
     }
 
     /// All servers are well but the session's, which is cut off from them.
