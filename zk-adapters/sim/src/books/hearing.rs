@@ -31,6 +31,8 @@ impl Line {
     pub(super) fn hear(&mut self, bytes: &[u8], takes_read_only: bool, highest: &mut Zxid) -> Vec<Heard> {
         let mut heard = Vec::new();
         self.reader.push(bytes);
+        self.chunk.answered.clear();
+        self.chunk.events.clear();
         while self.misfit.is_none() {
             let result = match self.reader.next() {
                 Ok(Some(frame)) if self.response.is_none() => self.hear_response(&frame, takes_read_only),
@@ -68,7 +70,9 @@ impl Line {
         }
         let sent_at = match header.xid {
             ReplyHeader::EVENT_XID => {
-                WatcherEvent::decode(&mut reader).map_err(|_| "INV-69: an event that can't be decoded")?;
+                let event = WatcherEvent::decode(&mut reader);
+                let event = event.map_err(|_| "INV-69: an event that can't be decoded")?;
+                self.chunk.events.push(event.path);
                 None
             }
             ReplyHeader::PING_XID => self.pings.pop_front(),
@@ -82,6 +86,7 @@ impl Line {
         if header.xid > 0 {
             *highest = (*highest).max(header.zxid);
             self.headers.entry(header.xid).or_insert(header);
+            self.chunk.answered.push(header.xid);
         }
         let timeout = self.response.as_ref().map_or(Duration::ZERO, granted);
         Ok(sent_at.map(|sent_at| Heard { sent_at, timeout, is_new: false }))

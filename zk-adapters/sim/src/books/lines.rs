@@ -10,7 +10,9 @@ use zk_session::{
     },
 };
 
-use super::{attempts::asked_for, handshake::verdict, hearing::Heard, watches::Kind};
+use super::{
+    attempts::asked_for, handshake::verdict, hearing::Heard, leaving::Leaving, meetings::Chunk, watches::Kind,
+};
 
 /// All connections, and attempts at one.
 #[derive(Clone, Debug)]
@@ -39,10 +41,11 @@ pub(super) struct Line {
     is_live: bool,
     /// Why the session dropped it.
     pub(super) reason: Option<DisconnectReason>,
-    out: Vec<u8>,
+    pub(super) out: Vec<u8>,
     parsed: u64,
     pub(super) handed_out: u64,
-    taken: u64,
+    pub(super) taken: u64,
+    pub(super) leaving: Leaving,
     is_reported: bool,
     is_left: bool,
     has_frames: bool,
@@ -79,6 +82,8 @@ pub(super) struct Line {
     /// What the server has said that must end the connection.
     pub(super) misfit: Option<&'static str>,
     pub(super) headers: BTreeMap<i32, ReplyHeader>,
+    /// What came with the last chunk.
+    pub(super) chunk: Chunk,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -191,6 +196,11 @@ impl Lines {
         }
     }
 
+    /// Whether the next server is told an identity.
+    pub(super) fn has_auths(&self) -> bool {
+        self.auths.iter().any(|auth| !auth.is_cancelled)
+    }
+
     /// A call has ended: an identity that nobody asks for any more, and that wasn't sent, isn't told.
     pub(super) fn auth_ended(&mut self, id: RequestId, is_proven_unsent: bool) {
         let Some(auth) = self.auths.iter_mut().find(|auth| auth.waiting.contains(&id)) else { return };
@@ -225,6 +235,7 @@ impl Lines {
         if let Some(line) = self.by_id.get_mut(&id).filter(|line| line.is_live && !line.is_left) {
             line.taken = line.taken.saturating_add(count as u64).min(line.handed_out);
             line.is_reported = true;
+            line.leaving.taken(line.taken);
         }
     }
 
@@ -254,6 +265,7 @@ impl Line {
             parsed: 0,
             handed_out: 0,
             taken: 0,
+            leaving: Leaving::default(),
             is_reported: false,
             is_left: false,
             has_frames: false,
@@ -281,6 +293,7 @@ impl Line {
             reader: FrameDecoder::new(max_frame_len.max(64)),
             misfit: None,
             headers: BTreeMap::new(),
+            chunk: Chunk::default(),
         }
     }
 
@@ -418,6 +431,17 @@ impl Line {
             sent.any(|packet| packet.scheme == *info.scheme && packet.auth.as_ref() == Some(&info.auth))
         };
         self.expected_auths.iter().all(&mut is_next)
+    }
+
+    /// Whether an auth is still to be sent.
+    pub(super) fn owes_auths(&self) -> bool {
+        self.auths.len() < self.expected_auths.len()
+    }
+
+    /// The request that has this xid here.
+    pub(super) fn asked_by(&self, xid: i32) -> Option<RequestId> {
+        let position = self.sent.binary_search_by_key(&xid, |sent| sent.xid).ok()?;
+        Some(self.sent[position].id)
     }
 
     /// INV-14.

@@ -11,9 +11,13 @@
 mod attempts;
 mod handshake;
 mod hearing;
+mod leaving;
 mod lines;
 mod liveness;
+mod losses;
+mod meetings;
 mod outcomes;
+mod sightings;
 mod states;
 mod watches;
 
@@ -25,13 +29,18 @@ use zk_session::{
 use crate::input::Input;
 use attempts::Attempts;
 use handshake::Identity;
+use leaving::Step;
 use lines::{Line, Lines, SentFrame};
 use liveness::Liveness;
+use meetings::Meetings;
 use outcomes::Outcomes;
 use states::States;
 use watches::WatchBook;
 
+use losses::MANY;
+
 pub(crate) use outcomes::EARLY;
+pub(crate) use sightings::{Sighting, Sightings};
 pub(crate) use watches::LiveWatch;
 
 /// Books kept beside the session, from nothing but what goes in and what comes out.
@@ -54,6 +63,10 @@ pub struct Books {
     identity: Identity,
     attempts: Attempts,
     liveness: Liveness,
+    meetings: Meetings,
+    sightings: Sightings,
+    /// How many requests were in flight before the last call.
+    in_flight: usize,
 }
 
 impl Books {
@@ -74,12 +87,43 @@ impl Books {
             must_stay: None,
             must_be_silent: false,
             ticked_at: None,
+            meetings: Meetings::default(),
+            sightings: Sightings::default(),
+            in_flight: 0,
         }
     }
 
     /// The watches that the session holds.
     pub(crate) fn live_watches(&self) -> impl Iterator<Item = LiveWatch> {
         self.watches.live()
+    }
+
+    /// What the session has gone through.
+    pub(crate) fn sightings(&self) -> &Sightings {
+        &self.sightings
+    }
+
+    /// Whether it is being closed.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.watches.is_closing()
+    }
+
+    /// The oldest of what was sent on the current connection and not answered, if it is a request.
+    pub(crate) fn oldest_request(&self) -> Option<(RequestId, &Request)> {
+        let line = self.lines.live()?;
+        let (xid, _) = line.waiting.front()?;
+        self.outcomes.get(line.asked_by(*xid)?)
+    }
+
+    /// Watches are being armed again, in many batches.
+    pub(crate) fn has_many_batches(&self) -> bool {
+        self.lines.live().is_some_and(|line| line.leaving.all_batches >= MANY) && !self.states.is_ready()
+    }
+
+    /// How many bytes of what is handed out the transport takes until a frame has left whole.
+    pub(crate) fn rest_of_frame(&self) -> Option<usize> {
+        let line = self.lines.live()?;
+        usize::try_from(line.leaving.next_end()? - line.taken).ok()
     }
 
     /// The xid of the oldest request that the current connection's server has heard and not answered.
@@ -102,6 +146,9 @@ impl Books {
         let timeout = session.negotiated_timeout();
         self.liveness.check_sending(now, late.is_some() || !can_send, timeout);
         self.must_be_silent = does_nothing && self.is_drained;
+        if !self.is_drained {
+            self.in_flight = session.stats().in_flight;
+        }
         self.must_stay = does_nothing.then(|| format!("{session:?}"));
         self.ticked_at = None;
         self.liveness.not_ticked();
@@ -109,14 +156,19 @@ impl Books {
             self.ticked_at = Some(now.max(self.now));
             self.liveness.ticked(late.unwrap_or_default(), timeout, self.is_drained);
         }
-        if let Input::Received(connection, bytes) = input {
-            self.received(*connection, bytes, session, now.max(self.now));
+        match input {
+            Input::Received(connection, bytes) => {
+                self.received(*connection, bytes, session, now.max(self.now));
+            }
+            Input::Cancel(request) => self.note_cancel(*request, now),
+            _ => {}
         }
     }
 
     fn received(&mut self, connection: ConnectionId, bytes: &[u8], session: &Session, now: Instant) {
         let Some(heard) = self.lines.received(connection, bytes, session.state()) else { return };
         self.liveness.received(now);
+        self.note_chunk(now);
         for heard in heard {
             self.liveness.answered(heard.sent_at, heard.timeout, heard.is_new, now);
         }
@@ -131,6 +183,7 @@ impl Books {
         now: Instant,
     ) {
         self.now = self.now.max(now);
+        self.meetings.called(input, now);
         self.is_exact = core::mem::take(&mut self.is_drained);
         if let Some(before) = self.must_stay.take() {
             assert_eq!(before, format!("{session:?}"), "INV-31, INV-51, INV-62: {input:?} does nothing");
@@ -170,6 +223,7 @@ impl Books {
     /// A connection has ended, if it was there and its acceptance is told; exactly now, or earlier.
     fn ended(&mut self, is_accepted: Option<bool>, is_exact: bool) {
         if let Some(is_accepted) = is_accepted {
+            self.note_loss();
             self.attempts.ended(is_accepted, is_exact.then_some(self.now));
         }
     }
@@ -206,6 +260,7 @@ impl Books {
                 for frame in self.lines.send(*connection, bytes) {
                     self.frame(&frame, session);
                 }
+                self.count_batches(session);
                 self.begun(session);
             }
             Action::Disconnect { connection, reason } => {
@@ -227,6 +282,10 @@ impl Books {
             self.watches.lost_again(&armed, known);
         }
         let handed_out = self.lines.last().map_or(0, |line| line.handed_out);
+        self.meetings.event(event);
+        if let Event::Watch(event) = event {
+            self.watches.sighting(event).into_iter().for_each(|sighting| self.sightings.saw(sighting));
+        }
         self.watches.event(event, known, handed_out);
         if let Event::WatchesRestored { to, .. } = event {
             let armed_at = self.lines.last().and_then(Line::first_armed_at);
@@ -288,12 +347,14 @@ impl Books {
     fn frame(&mut self, frame: &SentFrame, session: &Session) {
         let line = self.lines.current().expect("a Send has a connection");
         if frame.is_first {
+            line.leaving.frame(frame, Step::ConnectRequest);
             let request = line.connect_request(&frame.payload, session, &self.config, self.now);
             return self.identity.asked(&request);
         }
         let mut reader = Reader::new(&frame.payload);
         let header = RequestHeader::decode(&mut reader).expect("INV-70: a header");
         let request = Request::decode(header.op, &mut reader).expect("INV-70: a request");
+        line.leaving.frame(frame, Step::of(header.op));
         assert!(line.is_accepted, "INV-18: {:?} before the ConnectResponse", header.op);
         assert!(!line.has_closed, "INV-54, INV-74: {:?} after closeSession", header.op);
         match request {
@@ -353,6 +414,7 @@ impl Books {
         assert_eq!(session.poll_action(), None, "INV-80");
         assert_eq!(session.poll_timeout(), due, "INV-80");
         let stats = session.stats();
+        self.in_flight = stats.in_flight;
         assert_eq!(stats.ended, self.outcomes.ended_count(), "INV-01, INV-02: {stats:?}");
         assert_eq!(stats.watches, self.watches.len(), "INV-33, INV-36: {stats:?}");
         let is_over = session.state().is_terminal();

@@ -73,6 +73,12 @@ impl Outcomes {
         Some((id, self.entries.get(&id)?.request.as_ref()?))
     }
 
+    /// Its deadline, and whether it has no outcome yet.
+    pub(super) fn due(&self, id: RequestId) -> Option<(RequestId, Option<Instant>, bool)> {
+        let entry = self.entries.get(&id)?;
+        Some((id, entry.options.deadline, self.open.contains(&id)))
+    }
+
     /// The request whose turn it is behind this one.
     pub(super) fn next_after(&self, last: Option<RequestId>) -> Option<(RequestId, &Request)> {
         let first = last.map_or(core::ops::Bound::Unbounded, core::ops::Bound::Excluded);

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use zk_session::{
-    Event, Reply, RequestError, RequestId,
+    Event, Reply, RequestError, RequestId, WatchEvent,
     zk_proto::{
         AddWatchMode, ErrorCode, EventType, OpCode, Request, SetWatches, SetWatches2, Stat, Ustring, Vector,
         WatcherType, Zxid,
     },
 };
+
+use super::Sighting;
 
 /// What a watch waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -125,6 +127,36 @@ impl WatchBook {
 
     pub(super) fn closing(&mut self) {
         self.is_closing = true;
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.is_closing
+    }
+
+    /// Whether one isn't among these that had its connection lost, or is going to have had.
+    pub(super) fn has_unset(&self, set: &[(Ustring, Kind, Zxid)]) -> bool {
+        let is_set = |live: &Live| set.iter().any(|(path, kind, _)| (path, *kind) == (&live.path, live.kind));
+        self.live.values().any(|live| live.lost_at.is_some() && !is_set(live))
+    }
+
+    /// Which kind of watch hears which type of event.
+    pub(super) fn sighting(&self, event: &WatchEvent) -> Option<Sighting> {
+        let live = self.live.get(&event.request)?;
+        Some(match (live.kind, event.event_type) {
+            (Kind::Data, EventType::NODE_DELETED) => Sighting::DataWatchDeleted,
+            (Kind::Data, EventType::NODE_DATA_CHANGED) => Sighting::DataWatchChanged,
+            (Kind::Exist, EventType::NODE_CREATED) => Sighting::ExistWatchCreated,
+            (Kind::Child, EventType::NODE_DELETED) => Sighting::ChildWatchDeleted,
+            (Kind::Child, EventType::NODE_CHILDREN_CHANGED) => Sighting::ChildWatchChanged,
+            (Kind::Persistent, EventType::NODE_CREATED) => Sighting::PersistentWatchCreated,
+            (Kind::Persistent, EventType::NODE_DELETED) => Sighting::PersistentWatchDeleted,
+            (Kind::Persistent, EventType::NODE_DATA_CHANGED) => Sighting::PersistentWatchChanged,
+            (Kind::Persistent, EventType::NODE_CHILDREN_CHANGED) => Sighting::PersistentWatchChildrenChanged,
+            (Kind::Recursive, EventType::NODE_CREATED) => Sighting::RecursiveWatchCreated,
+            (Kind::Recursive, EventType::NODE_DELETED) => Sighting::RecursiveWatchDeleted,
+            (Kind::Recursive, EventType::NODE_DATA_CHANGED) => Sighting::RecursiveWatchChanged,
+            _ => return None,
+        })
     }
 
     /// INV-33: an answer leaves a watch, or doesn't.
@@ -261,7 +293,7 @@ impl WatchBook {
         }
     }
 
-    fn server_path(&self, path: &Ustring) -> Ustring {
+    pub(super) fn server_path(&self, path: &Ustring) -> Ustring {
         let (Some(chroot), Some(text)) = (&self.chroot, path.as_str()) else { return path.clone() };
         if text == "/zookeeper" || text.starts_with("/zookeeper/") {
             return path.clone();

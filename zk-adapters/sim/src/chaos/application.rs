@@ -55,9 +55,15 @@ impl Chaos {
         } else {
             self.world.input(client, input)
         };
-        if let (Ok(Some(id)), Some(request)) = (accepted, request) {
+        if let (Ok(Some(id)), Some(request)) = (accepted, &request) {
             self.applications[index].requests.push(id);
-            self.ledger.submitted(client, id, &request);
+            self.ledger.submitted(client, id, request);
+        }
+        if let Some(request) = request.filter(|request| self.hangs_up(request)) {
+            // Sent behind it, this one gets no answer, and isn't sent again to who has just refused the other.
+            let options = RequestOptions::default().with_retry(Retry::WhenSafe);
+            let accepted = self.world.input(client, Input::Submit(request, options));
+            self.applications[index].requests.extend(accepted.ok().flatten());
         }
         if self.rng.u32(0..4) > 0 {
             self.world.drain(client);
@@ -94,14 +100,28 @@ impl Chaos {
             options = options.with_retry(Retry::WhenSafe);
         }
         let mut request = self.draw_request();
-        // A server before 3.6 hangs up at these: a few of them are enough.
-        if self.world.ensemble().options().version < Version::V3_6
-            && matches!(request, Request::AddWatch(_) | Request::GetEphemerals(_) | Request::RemoveWatches(_))
-            && self.rng.u32(0..10) > 0
-        {
+        // A few of them are enough.
+        if self.hangs_up(&request) && self.rng.u32(0..10) > 0 {
             request = Request::Sync(SyncRequest { path: "/".into() });
         }
         Some(Input::Submit(Box::new(request), options))
+    }
+
+    /// A request is given up right ahead of its reply, or right behind it.
+    pub(super) fn cancel_at_reply(&mut self) {
+        let Some(client) = self.world.hears_next() else { return };
+        let Some(request) = self.world.books(client).oldest_request().map(|(id, _)| id) else { return };
+        self.world.wait();
+        if self.rng.bool() {
+            self.world.hear_undrained(client);
+        }
+        self.world.input(client, Input::Cancel(request)).expect("a request can be given up");
+    }
+
+    /// Whether servers hang up at it, as those before 3.6 do.
+    fn hangs_up(&self, request: &Request) -> bool {
+        self.world.ensemble().options().version < Version::V3_6
+            && matches!(request, Request::AddWatch(_) | Request::GetEphemerals(_) | Request::RemoveWatches(_))
     }
 
     fn draw_request(&mut self) -> Request {

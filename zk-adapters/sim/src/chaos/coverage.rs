@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use zk_session::{Delivery, Event, Failure, RequestError, State, WatchEndReason};
+use zk_session::{Event, State};
 
 use crate::{
-    chaos::Fault,
+    books::{Sighting, Sightings},
+    chaos::{Fault, names},
     world::{ClientId, World},
 };
 
@@ -52,7 +53,8 @@ impl Phase {
 #[derive(Clone, Debug, Default)]
 pub struct Coverage {
     faults: BTreeMap<(Fault, Phase), u64>,
-    events: BTreeMap<String, u64>,
+    events: BTreeMap<&'static str, u64>,
+    sightings: Sightings,
 }
 
 impl Coverage {
@@ -61,7 +63,17 @@ impl Coverage {
     }
 
     pub(super) fn event(&mut self, event: &Event) {
-        *self.events.entry(name(event)).or_default() += 1;
+        if let Some(name) = names::of(event) {
+            *self.events.entry(name).or_default() += 1;
+        }
+    }
+
+    pub(super) fn saw(&mut self, sighting: Sighting) {
+        self.sightings.saw(sighting);
+    }
+
+    pub(super) fn saw_all(&mut self, sightings: &Sightings) {
+        self.sightings.add(sightings);
     }
 
     /// Adds what another run came upon.
@@ -70,8 +82,9 @@ impl Coverage {
             *self.faults.entry(*key).or_default() += count;
         }
         for (key, count) in &other.events {
-            *self.events.entry(key.clone()).or_default() += count;
+            *self.events.entry(key).or_default() += count;
         }
+        self.sightings.add(&other.sightings);
     }
 
     /// How often a fault met a phase.
@@ -79,98 +92,35 @@ impl Coverage {
         self.faults.get(&(fault, phase)).copied().unwrap_or(0)
     }
 
-    /// What sessions told, and how often.
+    /// What sessions told and went through, and how often.
     pub fn told(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.events.iter().map(|(name, count)| (name.as_str(), *count))
+        let events = self.events.iter().map(|(name, count)| (*name, *count));
+        events.chain(Sighting::ALL.iter().map(|seen| (seen.name(), self.sightings.count(*seen))))
     }
 
-    /// The pairs of a fault and a phase that met less often than this, and what was told less often.
+    /// The pairs of a fault and a phase that met less often than this, and what happened less often.
     pub fn missing(&self, least: u64) -> Vec<String> {
         let pairs = Fault::ALL.iter().flat_map(|fault| Phase::ALL.iter().map(move |phase| (*fault, *phase)));
-        let pairs =
-            pairs.filter(|(fault, phase)| can_meet(*fault, *phase) && self.met(*fault, *phase) < least);
-        let pairs = pairs.map(|(fault, phase)| format!("{fault:?} in {phase:?}: {}", self.met(fault, phase)));
-        let rare = |name: &&&str| self.events.get(**name).copied().unwrap_or(0) < least;
-        pairs.chain(EXPECTED.iter().filter(rare).map(|name| format!("told {name:?}"))).collect()
+        let pairs = pairs.filter(|(fault, phase)| can_meet(*fault, *phase));
+        let pairs = pairs.map(|(fault, phase)| (format!("{fault:?} in {phase:?}"), self.met(fault, phase)));
+        let count = |name: &&&str| self.events.get(**name).copied().unwrap_or(0);
+        let told = names::EXPECTED.iter().map(|name| (format!("told {name:?}"), count(&name)));
+        let seen = Sighting::ALL.iter().map(|seen| (seen.name().to_owned(), self.sightings.count(*seen)));
+        let all = pairs.chain(told).chain(seen);
+        all.filter(|(_, count)| *count < least).map(|(name, count)| format!("{name}: {count}")).collect()
     }
 }
 
-/// What needs a connection, or a session, doesn't meet those that have none.
+/// Whether a fault can do anything to a session that is there.
 fn can_meet(fault: Fault, phase: Phase) -> bool {
-    !(phase == Phase::ReadOnly
-        && matches!(fault, Fault::Steal | Fault::Stranger | Fault::Expire | Fault::ExpireAway))
-}
-
-fn name(event: &Event) -> String {
-    match event {
-        Event::Reply(reply) => match &reply.result {
-            Ok(_) => "reply ok".to_owned(),
-            Err(RequestError::Refused { results, .. }) if results.is_empty() => "reply refused".to_owned(),
-            Err(RequestError::Refused { .. }) => "reply multi refused".to_owned(),
-            Err(RequestError::Failed { failure, delivery }) => {
-                let delivery = if *delivery == Delivery::NotSent { "not sent" } else { "maybe applied" };
-                format!("reply {}, {delivery}", failure_name(failure))
-            }
-            Err(_) => "reply other".to_owned(),
-        },
-        Event::Watch(event) => format!("watch {:?}", event.event_type.0),
-        Event::WatchEnded { reason, .. } => match reason {
-            WatchEndReason::RearmFailed(_) => "watch ended, rearm failed".to_owned(),
-            WatchEndReason::SessionEnded => "watch ended, session ended".to_owned(),
-            _ => "watch ended, removed".to_owned(),
-        },
-        Event::Connected { resumed, read_only, .. } => format!("connected {resumed} {read_only}"),
-        Event::Closed { confirmed } => format!("closed {confirmed}"),
-        Event::Expired { by, reason } => format!("expired {by:?} {reason:?}"),
-        other => format!("{other:?}").split([' ', '(', '{']).next().unwrap_or_default().to_owned(),
+    match (fault, phase) {
+        // There is no connection, and nothing on its way, before the dialling has come to its end.
+        (
+            Fault::ResetUnreported | Fault::HalfOpen | Fault::ServerCloses | Fault::Corrupt | Fault::Lie,
+            Phase::Connecting,
+        ) => false,
+        // Where there is a leader, whoever can hear it isn't read-only; the others don't hear of another one.
+        (Fault::LeaderChange, Phase::ReadOnly) => false,
+        _ => true,
     }
 }
-
-fn failure_name(failure: &Failure) -> &'static str {
-    match failure {
-        Failure::ConnectionLoss => "connection loss",
-        Failure::Deadline => "deadline",
-        Failure::Cancelled => "cancelled",
-        Failure::SessionExpired => "expired",
-        Failure::AuthFailed => "auth failed",
-        Failure::Closed => "closed",
-        Failure::ReplyTooLarge { .. } => "too large",
-        Failure::Unsupported { .. } => "unsupported",
-        Failure::MalformedReply { .. } => "malformed",
-        _ => "other",
-    }
-}
-
-/// What sessions must have told in enough runs.
-const EXPECTED: [&str; 30] = [
-    "AbandonedCreate",
-    "AllServersFailed",
-    "AuthFailed",
-    "Disconnected",
-    "Late",
-    "MayBeExpired",
-    "Ready",
-    "WatchesRestored",
-    "closed false",
-    "closed true",
-    "connected false false",
-    "connected false true",
-    "connected true false",
-    "expired Client Silence",
-    "expired Server Refused",
-    "reply cancelled, maybe applied",
-    "reply cancelled, not sent",
-    "reply connection loss, maybe applied",
-    "reply connection loss, not sent",
-    "reply deadline, maybe applied",
-    "reply deadline, not sent",
-    "reply multi refused",
-    "reply ok",
-    "reply refused",
-    "reply too large, maybe applied",
-    "watch 1",
-    "watch 2",
-    "watch 3",
-    "watch 4",
-    "watch ended, session ended",
-];

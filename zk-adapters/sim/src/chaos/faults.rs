@@ -4,17 +4,13 @@ use core::time::Duration;
 
 use fastrand::Rng;
 use zk_session::{
-    Instant,
-    zk_proto::{
-        Bytes, BytesMut, ConnectRequest, ConnectResponse, ErrorCode, EventType, KeeperState, ReplyHeader,
-        SessionId, Ustring, WatcherEvent, Zxid, encode_event_frame, encode_reply_frame,
-    },
+    Instant, State,
+    zk_proto::{Bytes, BytesMut, ConnectRequest},
 };
 
 use crate::{
     chaos::{Chaos, coverage::Phase, is_open},
     ensemble::Options,
-    input::Input,
     world::{ClientId, Dialling, Flow, Network},
 };
 
@@ -120,6 +116,10 @@ impl Plan {
         Self { faults }
     }
 
+    fn among(&self, faults: &[Fault]) -> Vec<Fault> {
+        faults.iter().copied().filter(|fault| self.has(*fault)).collect()
+    }
+
     pub(super) fn has(&self, fault: Fault) -> bool {
         self.faults.contains(&fault)
     }
@@ -150,8 +150,40 @@ impl Chaos {
 
     /// A session that is half-way somewhere is hit there.
     pub(super) fn ambush(&mut self, client: ClientId) {
-        let Some(fault) = self.rng.choice(&self.plan.faults).copied() else { return };
-        self.inflict(fault, client);
+        let is_led = self.world.ensemble().leader().is_some();
+        let fault = match Phase::of(&self.world, client) {
+            Phase::ReadOnly if self.is_behind(client) && !is_led && self.plan.has(Fault::Isolate) => {
+                return self.leave_behind(client);
+            }
+            // Too rare to leave it to the plan.
+            Phase::ReadOnly if self.is_behind(client) && is_led => self.rng.choice(AGAINST_SESSIONS),
+            Phase::Priming if self.world.books(client).has_many_batches() => {
+                self.rng.choice(self.plan.among(&LOSSES))
+            }
+            _ => self.rng.choice(&self.plan.faults).copied(),
+        };
+        if let Some(fault) = fault {
+            self.inflict(fault, client);
+        }
+    }
+
+    /// All servers are well but the session's, which is cut off from them.
+    fn leave_behind(&mut self, client: ClientId) {
+        let Some(left) = self.world.server(client) else { return };
+        self.world.ensemble_mut(|ensemble, now| {
+            ensemble.isolate(left, now);
+            for server in (0..ensemble.options().servers).filter(|server| *server != left) {
+                ensemble.restart(server, now);
+                ensemble.resume(server, now);
+                ensemble.rejoin(server, now);
+            }
+        });
+    }
+
+    /// Whether a session of the whole ensemble is at a read-only server.
+    pub(super) fn is_behind(&self, client: ClientId) -> bool {
+        let session = self.world.session(client);
+        session.state() == State::ConnectedReadOnly && session.credentials().is_some()
     }
 
     fn inflict(&mut self, fault: Fault, client: ClientId) {
@@ -163,26 +195,35 @@ impl Chaos {
             | Fault::Isolate
             | Fault::Pause
             | Fault::ServerCloses => self.inflict_server(fault, client),
-            Fault::Expire | Fault::ExpireAway | Fault::Steal | Fault::Stranger => {
-                self.inflict_session(fault, client);
-            }
             Fault::Jump => {
                 if self.rng.u32(0..10) == 0 {
-                    self.count(fault);
-                    self.world.oversleep(Duration::from_secs(self.rng.u64(60..20_000)));
+                    let time = Duration::from_secs(self.rng.u64(60..20_000));
+                    self.oversleep(fault, time);
                 }
             }
             Fault::LateTick => {}
             _ => {
-                self.coverage.fault(fault, Phase::of(&self.world, client));
-                self.inflict_network(fault, client);
+                let phase = Phase::of(&self.world, client);
+                let has_acted = match fault {
+                    Fault::Expire | Fault::ExpireAway => self.expire(fault, client),
+                    Fault::Steal | Fault::Stranger => self.speak_for(fault, client),
+                    Fault::Reset | Fault::ResetUnreported | Fault::HalfOpen => self.lose(fault, client),
+                    Fault::Corrupt => self.corrupt(client),
+                    Fault::Lie => self.lie(client),
+                    _ => self.change_network(fault, client),
+                };
+                if has_acted {
+                    self.coverage.fault(fault, phase);
+                }
             }
         }
     }
 
-    fn inflict_network(&mut self, fault: Fault, client: ClientId) {
+    /// Tells, as the others do, whether anything is other than it was.
+    fn change_network(&mut self, fault: Fault, client: ClientId) -> bool {
         let rng = &mut self.rng;
         let network = self.world.network(client);
+        let before = network.clone();
         match fault {
             Fault::Refuse => network.dialling = Dialling::Refused,
             Fault::Hang => network.dialling = Dialling::Hangs,
@@ -196,26 +237,51 @@ impl Chaos {
             }
             Fault::Stall => network.window = 0,
             Fault::SlowTransport => network.window = rng.usize(1..64),
-            Fault::Reset => {
-                if rng.bool() {
-                    self.world.take(client, rng.usize(0..100));
-                }
-                self.world.cut(client);
-            }
-            Fault::ResetUnreported => self.world.lose(client, false, true),
-            Fault::HalfOpen => self.world.lose(client, true, false),
-            Fault::Corrupt => {
-                let (at, count) = (rng.usize(0..60), rng.usize(1..4));
-                let flip = rng.u8(1..);
-                let change = |place, byte: &mut u8| {
-                    if (at..at + count).contains(&place) {
-                        *byte ^= flip;
-                    }
-                };
-                self.world.corrupt(client, change);
-            }
-            Fault::Lie => self.lie(client),
             _ => {}
+        }
+        *network != before
+    }
+
+    fn lose(&mut self, fault: Fault, client: ClientId) -> bool {
+        let is_dialling = self.world.connection(client).is_none();
+        match fault {
+            Fault::Reset => {
+                let rest = self.world.books(client).rest_of_frame().unwrap_or(0);
+                match self.rng.u32(0..4) {
+                    0 => self.world.take(client, self.rng.usize(0..100)),
+                    1 => self.world.take(client, rest),
+                    _ => {}
+                }
+                self.world.lose(client, true, true)
+            }
+            Fault::ResetUnreported => self.world.lose(client, false, true) && !is_dialling,
+            _ => self.world.lose(client, true, false) && !is_dialling,
+        }
+    }
+
+    fn corrupt(&mut self, client: ClientId) -> bool {
+        let (rng, longest) = (&mut self.rng, self.world.longest_piece(client));
+        let (at, count) = (rng.usize(0..longest.clamp(1, 60)), rng.usize(1..4));
+        let flip = rng.u8(1..);
+        let mut has_acted = false;
+        let change = |place, byte: &mut u8| {
+            if (at..at + count).contains(&place) {
+                *byte ^= flip;
+                has_acted = true;
+            }
+        };
+        self.world.corrupt(client, change);
+        has_acted
+    }
+
+    /// The clock goes on, and what falls due meanwhile is late.
+    pub(super) fn oversleep(&mut self, fault: Fault, time: Duration) {
+        self.world.oversleep(time);
+        for client in &self.sessions {
+            let due = self.world.session(*client).poll_timeout();
+            if due.is_some_and(|due| due < self.world.now()) {
+                self.coverage.fault(fault, Phase::of(&self.world, *client));
+            }
         }
     }
 
@@ -225,37 +291,72 @@ impl Chaos {
         let server =
             self.world.server(client).filter(|server| *server < servers && self.rng.bool()).unwrap_or(any);
         let lag = Duration::from_millis(self.rng.u64(0..3_000));
-        for client in self.sessions.clone() {
-            if self.world.server(client) == Some(server) {
-                self.coverage.fault(fault, Phase::of(&self.world, client));
+        let met = self.met_at(fault, server);
+        let has_acted = self.world.ensemble_mut(|ensemble, now| {
+            ensemble.handle_timeout(now);
+            let before = ensemble.condition(server);
+            match fault {
+                Fault::Crash => ensemble.crash(server, now),
+                Fault::LoseDisk => {
+                    ensemble.crash(server, now);
+                    ensemble.lose_disk(server, now);
+                }
+                Fault::LeaderChange => ensemble.lead(server, now),
+                Fault::Lag => ensemble.set_lag(server, lag, now),
+                Fault::Isolate => ensemble.isolate(server, now),
+                Fault::Pause => ensemble.pause(server, now),
+                _ => ensemble.close_connections(server, now),
             }
-        }
-        self.world.ensemble_mut(|ensemble, now| match fault {
-            Fault::Crash => ensemble.crash(server, now),
-            Fault::LoseDisk => {
-                ensemble.crash(server, now);
-                ensemble.lose_disk(server, now);
-            }
-            Fault::LeaderChange => ensemble.lead(server, now),
-            Fault::Lag => ensemble.set_lag(server, lag, now),
-            Fault::Isolate => ensemble.isolate(server, now),
-            Fault::Pause => ensemble.pause(server, now),
-            _ => ensemble.close_connections(server, now),
+            ensemble.condition(server) != before
         });
+        for phase in met.into_iter().filter(|_| has_acted) {
+            self.coverage.fault(fault, phase);
+        }
     }
 
-    fn inflict_session(&mut self, fault: Fault, client: ClientId) {
-        let Some(credentials) = self.world.session(client).credentials() else { return };
-        self.coverage.fault(fault, Phase::of(&self.world, client));
-        if matches!(fault, Fault::Expire | Fault::ExpireAway) {
-            if fault == Fault::ExpireAway {
-                self.world.cut(client);
+    /// Where the sessions are that feel what happens to a server.
+    fn met_at(&self, fault: Fault, server: usize) -> Vec<Phase> {
+        let feels = |client: &&ClientId| match fault {
+            // It closes all connections to servers that follow the leader.
+            Fault::LeaderChange => {
+                let is_dialling = self.world.connection(**client).is_none();
+                let server = self.world.server(**client);
+                server.is_some_and(|server| self.world.ensemble().is_serving(server))
+                    && (is_dialling || self.world.is_heard(**client))
             }
-            self.ledger.expiring(credentials.session_id);
-            return self.world.ensemble_mut(|ensemble, now| ensemble.expire(credentials.session_id, now));
+            Fault::ServerCloses => {
+                self.world.server(**client) == Some(server) && self.world.is_heard(**client)
+            }
+            _ => self.world.server(**client) == Some(server),
+        };
+        let met = self.sessions.iter().filter(feels);
+        met.map(|client| Phase::of(&self.world, *client)).collect()
+    }
+
+    fn expire(&mut self, fault: Fault, client: ClientId) -> bool {
+        let Some(credentials) = self.world.session(client).credentials() else { return false };
+        let id = credentials.session_id;
+        if fault == Fault::ExpireAway {
+            self.world.cut(client);
         }
-        let servers = self.world.ensemble().options().servers;
-        let server = self.rng.usize(0..servers);
+        let was_there = self.world.ensemble().session(id).is_some();
+        self.ledger.expiring(id);
+        self.world.ensemble_mut(|ensemble, now| ensemble.expire(id, now));
+        was_there && self.world.ensemble().session(id).is_none()
+    }
+
+    /// Somebody asks for the session at a server.
+    fn speak_for(&mut self, fault: Fault, client: ClientId) -> bool {
+        let Some(credentials) = self.world.session(client).credentials() else { return false };
+        let ensemble = self.world.ensemble();
+        let servers = 0..ensemble.options().servers;
+        let hears = |server: &usize| ensemble.condition(*server).hears_clients();
+        let hearing: Vec<_> = servers.filter(hears).collect();
+        let Some(server) =
+            self.rng.choice(hearing).filter(|_| ensemble.session(credentials.session_id).is_some())
+        else {
+            return false;
+        };
         let asked = self.world.config_of(client).session_timeout;
         let time_out = i32::try_from(asked.as_millis()).unwrap_or(i32::MAX);
         let password =
@@ -271,51 +372,11 @@ impl Chaos {
         request.encode_frame(&mut hello);
         self.world.ensemble_mut(|ensemble, now: Instant| {
             let address = core::net::Ipv4Addr::new(10, 9, 9, 9).into();
-            if let Some(peer) = ensemble.connect(server, address, now) {
-                ensemble.receive(peer, &hello, now);
-                ensemble.disconnect(peer, now);
-            }
-        });
-    }
-
-    /// The server says something that it has no reason to say.
-    fn lie(&mut self, client: ClientId) {
-        let rng = &mut self.rng;
-        let Some(connection) = self.world.connection(client) else { return };
-        let mut out = BytesMut::new();
-        let books = self.world.books(client);
-        let oldest = books.oldest_xid().filter(|_| rng.bool());
-        let anywhere = ["/app/a", "/a", "/", "nowhere"].map(Ustring::from);
-        let paths: Vec<_> = books.live_watches().map(|watch| watch.path).chain(anywhere).collect();
-        let (xid, zxid) = (oldest.unwrap_or_else(|| rng.i32(-10..40)), Zxid(rng.i64(-2..200)));
-        let known = self.world.session(client).credentials().map_or(SessionId(7), |known| known.session_id);
-        match rng.u32(0..7) {
-            0 => {
-                let event = WatcherEvent {
-                    event_type: EventType(rng.i32(-2..9)),
-                    state: KeeperState::SYNC_CONNECTED,
-                    path: rng.choice(&paths).expect("a choice").clone(),
-                };
-                encode_event_frame(zxid, &event, &mut out);
-            }
-            1 => {
-                let err = ErrorCode(*rng.choice(&[-112, -115, -119, -6, -9_999]).expect("a choice"));
-                encode_reply_frame(&ReplyHeader { xid, zxid, err }, None, &mut out);
-            }
-            2 => encode_reply_frame(&ReplyHeader { xid, zxid, err: ErrorCode::OK }, None, &mut out),
-            3 => out.extend_from_slice(&[0xff, 0xff, 0xff, 0xff]),
-            4 => {
-                let time_out = *rng.choice(&[-1, 0, 0, 1, 2, 900, 40_000, i32::MAX]).expect("a choice");
-                let session_id = SessionId(*rng.choice(&[0, 1, known.0, known.0]).expect("a choice"));
-                let read_only = Some(rng.u32(0..4) == 0);
-                let passwd = Some(Bytes::from_static(&[1; 16]));
-                let response =
-                    ConnectResponse { time_out, session_id, passwd, read_only, ..ConnectResponse::default() };
-                response.encode_frame(&mut out);
-            }
-            _ => out.extend((0..rng.usize(1..60)).map(|_| rng.u8(..)).collect::<Vec<_>>()),
-        }
-        let _ = self.world.input(client, Input::Received(connection, out.freeze()));
+            let Some(peer) = ensemble.connect(server, address, now) else { return false };
+            ensemble.receive(peer, &hello, now);
+            ensemble.disconnect(peer, now);
+            true
+        })
     }
 
     /// Something that went wrong is put right.
@@ -346,3 +407,8 @@ impl Chaos {
         }
     }
 }
+
+/// Faults that end a connection, and nothing else.
+const LOSSES: [Fault; 4] = [Fault::Reset, Fault::ResetUnreported, Fault::HalfOpen, Fault::ServerCloses];
+/// Faults that end a session, or try to.
+const AGAINST_SESSIONS: [Fault; 4] = [Fault::Expire, Fault::ExpireAway, Fault::Steal, Fault::Stranger];

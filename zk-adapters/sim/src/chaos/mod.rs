@@ -10,9 +10,12 @@ mod application;
 mod broken;
 mod coverage;
 mod ends;
+mod expiries;
 mod faults;
 mod history;
 mod ledger;
+mod lies;
+mod names;
 mod shrink;
 
 use core::time::Duration;
@@ -26,6 +29,7 @@ use crate::{
 };
 
 use application::Application;
+use expiries::Expiries;
 use faults::Plan;
 use ledger::Ledger;
 
@@ -46,6 +50,7 @@ pub struct Chaos {
     applications: Vec<Application>,
     ledger: Ledger,
     coverage: Coverage,
+    expiries: Expiries,
     steps: u64,
 }
 
@@ -80,6 +85,7 @@ impl Chaos {
             applications: Vec::new(),
             ledger: Ledger::default(),
             coverage: Coverage::default(),
+            expiries: Expiries::default(),
             steps: 0,
             rng,
         };
@@ -109,7 +115,10 @@ impl Chaos {
         });
         made.map_err(|broken| Broken { step: self.steps, ..broken })?;
         let simulated = self.world.now() - begin;
-        let coverage = core::mem::take(&mut self.coverage);
+        let mut coverage = core::mem::take(&mut self.coverage);
+        for client in self.world.clients() {
+            coverage.saw_all(self.world.books(client).sightings());
+        }
         Ok(Outcome { steps: self.steps, simulated, coverage, trace: self.world.traced() })
     }
 
@@ -122,8 +131,7 @@ impl Chaos {
             34..36 => self.heal_something(),
             36 if self.plan.has(Fault::LateTick) => {
                 let late = Duration::from_millis(self.rng.u64(0..5_000));
-                self.count(Fault::LateTick);
-                self.world.oversleep(late);
+                self.oversleep(Fault::LateTick, late);
             }
             37 => self.renew_sessions(),
             _ => self.pass(),
@@ -133,15 +141,29 @@ impl Chaos {
 
     /// The next thing falls due; and now and then, something goes wrong just when a session is half-way to being ready.
     fn pass(&mut self) {
+        if self.rng.u32(0..100) == 0 {
+            self.cancel_at_reply();
+        }
         self.world.step();
-        let half_way =
-            self.sessions.iter().copied().find(|client| {
-                matches!(Phase::of(&self.world, *client), Phase::Associating | Phase::Priming)
-            });
-        if let Some(client) = half_way
-            && self.rng.u32(0..12) == 0
+        let half_way = self.sessions.iter().find_map(|client| Some((*client, self.odds_of(*client)?)));
+        if let Some((client, odds)) = half_way
+            && self.rng.u32(0..odds) == 0
         {
             self.ambush(client);
+        }
+    }
+
+    /// One in how many times a session is hit in a state that doesn't last, or is rare.
+    fn odds_of(&self, client: ClientId) -> Option<u32> {
+        match Phase::of(&self.world, client) {
+            Phase::Priming if self.world.books(client).has_many_batches() => Some(3),
+            Phase::Associating | Phase::Priming => Some(12),
+            Phase::Idle if self.world.longest_piece(client) > 0 => Some(6),
+            Phase::ReadOnly if self.is_behind(client) => {
+                Some(if self.world.ensemble().leader().is_some() { 1 } else { 2 })
+            }
+            Phase::ReadOnly => Some(5),
+            _ => None,
         }
     }
 
@@ -152,9 +174,11 @@ impl Chaos {
             let events: Vec<Event> = self.world.events(client).collect();
             for event in events {
                 self.coverage.event(&event);
+                self.expiries.event(client, &event, &mut self.coverage);
                 self.ledger.event(client, &event, &self.world, &self.plan);
             }
         }
+        self.note_expiries();
         self.ledger.watch_expiries(&mut self.world, &self.sessions, &self.plan);
     }
 
@@ -197,16 +221,11 @@ impl Chaos {
             config.connect_string.chroot = Some("/app".into());
         }
         if rng.u32(0..3) == 0 {
-            config.auth = vec![AuthInfo { scheme: "digest".into(), auth: "u:p".into() }];
+            let users = (0..rng.u32(1..4)).map(|number| format!("u{number}:p"));
+            let auth = |user: String| AuthInfo { scheme: "digest".into(), auth: user.into() };
+            config.auth = users.map(auth).collect();
         }
         config
-    }
-
-    /// Counts a fault, by what it meets.
-    fn count(&mut self, fault: Fault) {
-        for client in &self.sessions {
-            self.coverage.fault(fault, Phase::of(&self.world, *client));
-        }
     }
 
     fn some_session(&mut self) -> ClientId {
@@ -238,7 +257,7 @@ fn options(rng: &mut Rng) -> Options {
         hop: Duration::from_millis(*rng.choice(&[0, 0, 1, 20]).expect("a choice")),
         sync_limit: Duration::from_millis(rng.u64(200..5_000)),
         election: Duration::from_millis(rng.u64(1..1_000)),
-        read_only: rng.u32(0..3) == 0,
+        read_only: rng.bool(),
         local_sessions: rng.bool(),
         seed: rng.u64(..),
         ..Options::default()

@@ -25,6 +25,7 @@
 )]
 
 mod access;
+mod condition;
 mod faults;
 mod leader;
 mod options;

@@ -41,7 +41,8 @@ impl SimEnsemble {
         }
         if peer.stage == Stage::Fresh && peer.decoder.is_empty() {
             let word = peer.unread.first_chunk::<4>()?;
-            if let Some(answer) = words::answer(*word, server, &self.options, self.leader) {
+            let is_leader = self.leader == Some(peer.server);
+            if let Some(answer) = words::answer(*word, server, &self.options, is_leader) {
                 peer.out.extend_from_slice(answer.as_bytes());
                 self.close(id);
                 return None;

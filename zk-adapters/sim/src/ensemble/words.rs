@@ -6,12 +6,7 @@ use crate::ensemble::{
 };
 
 /// The answer to a word, if it is one.
-pub(super) fn answer(
-    word: [u8; 4],
-    server: &Server,
-    options: &Options,
-    leader: Option<usize>,
-) -> Option<String> {
+pub(super) fn answer(word: [u8; 4], server: &Server, options: &Options, is_leader: bool) -> Option<String> {
     if !KNOWN.contains(&&word) {
         return None;
     }
@@ -21,16 +16,17 @@ pub(super) fn answer(
         ("isro", Role::Serving) => "rw".to_owned(),
         ("isro", _) => "null".to_owned(),
         ("ruok", _) => "imok".to_owned(),
-        ("srvr", Role::Serving | Role::ReadOnly) => srvr(server, options, leader),
+        ("srvr", Role::Serving | Role::ReadOnly) => srvr(server, options, is_leader),
         ("srvr", _) => "This ZooKeeper instance is not currently serving requests\n".to_owned(),
         _ => format!("{word} is not executed because it is not in the whitelist.\n"),
     })
 }
 
-fn srvr(server: &Server, options: &Options, leader: Option<usize>) -> String {
-    let mode = match (server.role, leader) {
-        (Role::ReadOnly, _) => "read-only",
+fn srvr(server: &Server, options: &Options, is_leader: bool) -> String {
+    let mode = match server.role {
+        Role::ReadOnly => "read-only",
         _ if options.servers == 1 => "standalone",
+        _ if is_leader => "leader",
         _ => "follower",
     };
     format!(
@@ -63,3 +59,39 @@ const KNOWN: [&[u8; 4]; 19] = [
     b"wchs",
     b"\xFF\xF4\xFF\xFD",
 ];
+
+#[cfg(test)]
+mod tests {
+    use zk_session::Instant;
+
+    use crate::ensemble::{Options, Output, SimEnsemble};
+
+    /// What a server answers to `srvr`: its mode.
+    fn mode(ensemble: &mut SimEnsemble, server: usize) -> String {
+        let now = Instant::ZERO;
+        let peer = ensemble.connect(server, [127, 0, 0, 1].into(), now).expect("it runs");
+        ensemble.receive(peer, b"srvr", now);
+        let Some(Output::Send { bytes, .. }) = ensemble.poll_output() else { panic!("no answer") };
+        assert_eq!(ensemble.poll_output(), Some(Output::Close { peer }));
+        let answer = String::from_utf8(bytes.to_vec()).expect("text");
+        let mode = answer.lines().find_map(|line| line.strip_prefix("Mode: "));
+        mode.expect("it has a mode").to_owned()
+    }
+
+    #[test]
+    fn srvr_tells_who_leads() {
+        let mut ensemble = SimEnsemble::new(Options { servers: 3, ..Options::default() }, Instant::ZERO);
+        assert_eq!(ensemble.leader(), Some(2));
+        let modes = [0, 1, 2].map(|server| mode(&mut ensemble, server));
+        assert_eq!(modes, ["follower", "follower", "leader"]);
+        ensemble.lead(0, Instant::ZERO);
+        let modes = [0, 1, 2].map(|server| mode(&mut ensemble, server));
+        assert_eq!(modes, ["leader", "follower", "follower"]);
+    }
+
+    #[test]
+    fn srvr_of_a_server_that_is_alone_tells_so() {
+        let mut ensemble = SimEnsemble::new(Options { servers: 1, ..Options::default() }, Instant::ZERO);
+        assert_eq!(mode(&mut ensemble, 0), "standalone");
+    }
+}

@@ -183,6 +183,11 @@ impl World {
         link.peer.map(|_| link.connection)
     }
 
+    /// Whether its server has the session's connection, as far as it knows.
+    pub(crate) fn is_heard(&self, client: ClientId) -> bool {
+        self.peer(client).is_some_and(|peer| self.peers.contains_key(&peer))
+    }
+
     pub(crate) fn books(&self, client: ClientId) -> &Books {
         &self.clients[client.0].books
     }
@@ -271,6 +276,29 @@ impl World {
         true
     }
 
+    /// Whose session is next to be told of its server's bytes, if that is what happens next.
+    pub(crate) fn hears_next(&self) -> Option<ClientId> {
+        match self.next() {
+            Some((_, Some((client, Next::Hear)))) => Some(client),
+            _ => None,
+        }
+    }
+
+    /// Waits for the next thing that falls due, and leaves it for later.
+    pub(crate) fn wait(&mut self) {
+        self.now = self.now.max(self.next_due().unwrap_or(self.now));
+    }
+
+    /// Tells a session what has come from its server, and leaves what it says for later.
+    pub(crate) fn hear_undrained(&mut self, client: ClientId) {
+        let Some(link) = &mut self.clients[client.0].link else { return };
+        let connection = link.connection;
+        if let Some(Piece::Bytes(bytes)) = link.to_client.pop_bytes() {
+            let heard = self.input_undrained(client, Input::Received(connection, bytes), Duration::ZERO);
+            heard.expect("what a driver tells can't be refused");
+        }
+    }
+
     /// When the next thing falls due.
     pub fn next_due(&self) -> Option<Instant> {
         self.next().map(|(due, _)| due)
@@ -336,9 +364,9 @@ impl World {
     }
 
     /// Ends a session's connection. What the transport has taken can be left unreported, and the server may not hear
-    /// of the end.
-    pub fn lose(&mut self, client: ClientId, is_reported: bool, server_hears: bool) {
-        let Some(link) = self.clients[client.0].link.take() else { return };
+    /// of the end. Tells whether there was a connection, or an attempt at one.
+    pub fn lose(&mut self, client: ClientId, is_reported: bool, server_hears: bool) -> bool {
+        let Some(link) = self.clients[client.0].link.take() else { return false };
         if server_hears && let Some(peer) = link.peer {
             self.ensemble.disconnect(peer, self.now);
             self.peers.remove(&peer);
@@ -348,6 +376,13 @@ impl World {
         }
         self.do_input(client, Input::Disconnected(link.connection));
         self.carry();
+        true
+    }
+
+    /// How much is on its way to or from a session, at most, in one piece.
+    pub(crate) fn longest_piece(&self, client: ClientId) -> usize {
+        let link = self.clients[client.0].link.as_ref();
+        link.map_or(0, |link| link.to_client.longest().max(link.to_server.longest()))
     }
 
     /// Changes bytes that are on their way to or from a session. It may be told anything then.

@@ -146,6 +146,17 @@ impl Pipe {
         self.pieces.pop_front().map(|(_, piece)| piece)
     }
 
+    /// The next thing that arrives, unless it is the end.
+    pub(super) fn pop_bytes(&mut self) -> Option<Piece> {
+        self.pieces.pop_front_if(|(_, piece)| *piece != Piece::End).map(|(_, piece)| piece)
+    }
+
+    /// The length of the longest piece.
+    pub(super) fn longest(&self) -> usize {
+        let len = |piece: &Piece| if let Piece::Bytes(bytes) = piece { bytes.len() } else { 0 };
+        self.pieces.iter().map(|(_, piece)| len(piece)).max().unwrap_or(0)
+    }
+
     /// Changes bytes that are on their way.
     pub(super) fn corrupt(&mut self, mut change: impl FnMut(usize, &mut u8)) {
         for (_, piece) in &mut self.pieces {

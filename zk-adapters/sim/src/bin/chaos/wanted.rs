@@ -6,7 +6,7 @@ pub(crate) const USAGE: &str = "\
 usage: chaos [--seed N | --from N --seeds N] [--steps N] [--threads N] [--least N] [--plant DEFECT]
        chaos --planted [N] [--from N] [--steps N] [--within SECONDS]
        chaos --replay TRANSCRIPT [--plant DEFECT]
---least: the run fails if a fault met a state less often than this
+--least: the run fails if a fault met a state, or anything else that is counted came, less often than this
 --planted: plants every defect, or N of them, drawn from the seed that --from tells, and looks for each
 --plant: the sessions have this defect
 --replay: tells a session what the transcript says, and whether it breaks a promise";
