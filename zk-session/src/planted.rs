@@ -85,9 +85,9 @@ mod defects {
         /// A reply that fits nothing is passed over.
         MisfitsArePassedOver: 16,
         /// Of several actions the newest is polled first.
-        NewestActionFirst: 17 or 1 or 2 or 11 or 19 or 27 or 31 or 32 or 33 or 36 or 37 or 41 or 61,
+        NewestActionFirst: 17 or 1 or 2 or 11 or 18 or 19 or 27 or 31 or 32 or 33 or 36 or 37 or 41 or 61,
         /// A command changes the order of what waits to be polled.
-        CommandsReorder: 17 or 1 or 2 or 11 or 19 or 27 or 31 or 32 or 33 or 36 or 37 or 41 or 61,
+        CommandsReorder: 17 or 1 or 2 or 11 or 18 or 19 or 27 or 31 or 32 or 33 or 36 or 37 or 41 or 61,
         /// A ping leaves with the ConnectRequest.
         PingsBeforeTheResponse: 18,
         /// On the second connection no auth is told.
