@@ -1,11 +1,8 @@
-use core::{borrow::Borrow, fmt, time::Duration};
+use core::{fmt, time::Duration};
 use std::{collections::VecDeque, net::TcpStream, time::Instant};
 
 use zk_client::{Machine, Recording};
-use zk_proto::{ConnectString, Request};
-use zk_session::{
-    Action, AuthInfo, Config, ConnectionId, Epoch, Event, RequestId, RequestOptions, Session, SubmitError,
-};
+use zk_session::{Action, Config, ConnectionId, Epoch, Event, Session};
 
 use crate::{
     dial::dial,
@@ -42,7 +39,7 @@ use crate::{
 /// }
 /// ```
 pub struct Driver {
-    session: Machine,
+    pub(crate) session: Machine,
     epoch: Epoch,
     link: Option<PumpedLink>,
     security: Security,
@@ -56,25 +53,12 @@ pub struct Driver {
 impl Driver {
     /// A driver of a new session. `wake` has the loop call [`pump`](Self::pump) soon; it is called on other threads.
     pub fn new(config: Config, wake: impl Fn() + Send + Sync + 'static) -> Self {
-        Self::with(config, &Recording::default(), wake)
+        Self::of(Recording::default().open(config, zk_session::Instant::ZERO), wake)
     }
 
-    /// The same, and the session is recorded, as a transcript that can be replayed: attach it to a bug report. See
-    /// [`Recorder`](crate::Recorder) for what is in it, and what else it means.
-    #[cfg(feature = "record")]
-    pub fn recorded(
-        config: Config,
-        recorder: crate::Recorder,
-        wake: impl Fn() + Send + Sync + 'static,
-    ) -> Self {
-        let mut recording = Recording::default();
-        recording.recorder = Some(recorder);
-        Self::with(config, &recording, wake)
-    }
-
-    fn with(config: Config, recording: &Recording, wake: impl Fn() + Send + Sync + 'static) -> Self {
+    pub(crate) fn of(session: Machine, wake: impl Fn() + Send + Sync + 'static) -> Self {
         Self {
-            session: recording.open(config, zk_session::Instant::ZERO),
+            session,
             epoch: Epoch::new(Instant::now()),
             link: None,
             security: Security::default(),
@@ -210,54 +194,6 @@ impl Driver {
                 true
             }
         }
-    }
-}
-
-/// The session's commands. What they ask for is done at the next [`pump`](Self::pump).
-impl Driver {
-    /// Accepts a request: its one outcome comes as [`Event::Reply`] under the id that is returned. See
-    /// [`Session::submit`].
-    ///
-    /// # Errors
-    /// If a limit of [`Config`] is reached, the request can't be sent as it is, or the session has ended or is being
-    /// closed. Nothing has changed then.
-    pub fn submit(
-        &mut self,
-        request: impl Borrow<Request>,
-        options: RequestOptions,
-    ) -> Result<RequestId, SubmitError> {
-        self.session.submit(request, options, self.now())
-    }
-
-    /// Gives up a request: see [`Session::cancel`].
-    pub fn cancel(&mut self, request: RequestId) {
-        self.session.cancel(request, self.now());
-    }
-
-    /// Gives up the watch that this request set, or is going to set: see [`Session::remove_watch`].
-    pub fn remove_watch(&mut self, watch: RequestId) {
-        self.session.remove_watch(watch, self.now());
-    }
-
-    /// Adds an identity, whose outcome comes as [`Event::Reply`]: see [`Session::add_auth`].
-    ///
-    /// # Errors
-    /// If it doesn't fit into a frame, there are too many, or the session has ended or is being closed.
-    pub fn add_auth(&mut self, info: AuthInfo) -> Result<RequestId, SubmitError> {
-        self.session.add_auth(info, self.now())
-    }
-
-    /// Replaces the servers: see [`Session::update_servers`].
-    ///
-    /// # Errors
-    /// If the connect string names another chroot, or the session has ended or is being closed.
-    pub fn update_servers(&mut self, servers: ConnectString) -> Result<(), SubmitError> {
-        self.session.update_servers(servers, self.now())
-    }
-
-    /// Closes the session; [`Event::Closed`] follows: see [`Session::close`].
-    pub fn close(&mut self) {
-        self.session.close(self.now());
     }
 }
 

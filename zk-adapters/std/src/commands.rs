@@ -1,0 +1,72 @@
+//! What an application asks of a session that it pumps, and that it may want on record.
+
+use core::borrow::Borrow;
+
+use zk_proto::{ConnectString, Request};
+use zk_session::{AuthInfo, RequestId, RequestOptions, SubmitError};
+
+use crate::{Config, Driver};
+
+/// A session that is recorded.
+#[cfg(feature = "record")]
+impl Driver {
+    /// As [`new`](Self::new), and the session is recorded, as a transcript that can be replayed: attach it to a bug report. See
+    /// [`Recorder`](crate::Recorder) for what is in it, and what else it means.
+    pub fn recorded(
+        config: Config,
+        recorder: crate::Recorder,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        let mut recording = zk_client::Recording::default();
+        recording.recorder = Some(recorder);
+        Self::of(recording.open(config, zk_session::Instant::ZERO), wake)
+    }
+}
+
+/// The session's commands. What they ask for is done at the next [`pump`](Self::pump).
+impl Driver {
+    /// Accepts a request: its one outcome comes as [`Event::Reply`](zk_session::Event::Reply) under the id that is returned. See
+    /// [`Session::submit`](zk_session::Session::submit).
+    ///
+    /// # Errors
+    /// If a limit of [`Config`] is reached, the request can't be sent as it is, or the session has ended or is being
+    /// closed. Nothing has changed then.
+    pub fn submit(
+        &mut self,
+        request: impl Borrow<Request>,
+        options: RequestOptions,
+    ) -> Result<RequestId, SubmitError> {
+        self.session.submit(request, options, self.now())
+    }
+
+    /// Gives up a request: see [`Session::cancel`](zk_session::Session::cancel).
+    pub fn cancel(&mut self, request: RequestId) {
+        self.session.cancel(request, self.now());
+    }
+
+    /// Gives up the watch that this request set, or is going to set: see [`Session::remove_watch`](zk_session::Session::remove_watch).
+    pub fn remove_watch(&mut self, watch: RequestId) {
+        self.session.remove_watch(watch, self.now());
+    }
+
+    /// Adds an identity, whose outcome comes as [`Event::Reply`](zk_session::Event::Reply): see [`Session::add_auth`](zk_session::Session::add_auth).
+    ///
+    /// # Errors
+    /// If it doesn't fit into a frame, there are too many, or the session has ended or is being closed.
+    pub fn add_auth(&mut self, info: AuthInfo) -> Result<RequestId, SubmitError> {
+        self.session.add_auth(info, self.now())
+    }
+
+    /// Replaces the servers: see [`Session::update_servers`](zk_session::Session::update_servers).
+    ///
+    /// # Errors
+    /// If the connect string names another chroot, or the session has ended or is being closed.
+    pub fn update_servers(&mut self, servers: ConnectString) -> Result<(), SubmitError> {
+        self.session.update_servers(servers, self.now())
+    }
+
+    /// Closes the session; [`Event::Closed`](zk_session::Event::Closed) follows: see [`Session::close`](zk_session::Session::close).
+    pub fn close(&mut self) {
+        self.session.close(self.now());
+    }
+}
