@@ -54,7 +54,7 @@ impl Chaos {
     /// Long enough for every session to find a server.
     fn quiet(&mut self) {
         let options = self.world.ensemble().options();
-        let longest = options.tick * 20 + options.sync_limit + options.election;
+        let longest = options.longest_session_timeout() + options.sync_limit + options.election;
         let end = self.world.now() + longest * 3 + Duration::from_secs(60);
         while self.world.next_due().is_some_and(|due| due <= end) {
             self.steps += 1;

@@ -397,11 +397,15 @@ impl Chaos {
     /// Everything is put right.
     pub(super) fn heal(&mut self) {
         self.world.ensemble_mut(crate::ensemble::SimEnsemble::heal);
+        let longest = self.world.ensemble().options().longest_session_timeout();
         for client in self.world.clients() {
             *self.world.network(client) = Network::default();
             self.world.lay_ghosts(client);
-            // Others go on as they are, or find out for themselves that nobody is there.
-            if is_open(&self.world, client) && self.world.server(client).is_some() && self.rng.bool() {
+            // Others go on as they are, or find out for themselves that nobody is there: but for those who were granted a
+            // timeout that no server grants.
+            let finds_out = self.world.session(client).negotiated_timeout() <= longest;
+            let is_left = self.rng.bool() && finds_out;
+            if is_open(&self.world, client) && self.world.server(client).is_some() && !is_left {
                 self.world.cut(client);
             }
         }

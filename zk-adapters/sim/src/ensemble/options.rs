@@ -44,6 +44,13 @@ pub struct Options {
     pub seed: u64,
 }
 
+impl Options {
+    /// The longest session timeout that servers grant: `maxSessionTimeout`.
+    pub fn longest_session_timeout(&self) -> Duration {
+        self.tick * 20
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {

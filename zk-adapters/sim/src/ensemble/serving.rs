@@ -106,7 +106,7 @@ impl SimEnsemble {
 
     fn clamp(&self, asked_ms: i32) -> Duration {
         let asked = Duration::from_millis(u64::try_from(asked_ms).unwrap_or(0));
-        asked.clamp(self.options.tick * 2, self.options.tick * 20)
+        asked.clamp(self.options.tick * 2, self.options.longest_session_timeout())
     }
 
     fn open_session(&mut self, id: PeerId, number: usize, timeout: Duration) {
