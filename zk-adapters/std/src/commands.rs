@@ -5,7 +5,7 @@ use core::borrow::Borrow;
 use zk_proto::{ConnectString, Request};
 use zk_session::{AuthInfo, RequestId, RequestOptions, SubmitError};
 
-use crate::{Config, Driver};
+use crate::Driver;
 
 /// A session that is recorded.
 #[cfg(feature = "record")]
@@ -13,7 +13,7 @@ impl Driver {
     /// As [`new`](Self::new), and the session is recorded, as a transcript that can be replayed: attach it to a bug report. See
     /// [`Recorder`](crate::Recorder) for what is in it, and what else it means.
     pub fn recorded(
-        config: Config,
+        config: crate::Config,
         recorder: crate::Recorder,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Self {
