@@ -29,7 +29,7 @@ impl Driver {
     /// [`Session::submit`](zk_session::Session::submit).
     ///
     /// # Errors
-    /// If a limit of [`Config`] is reached, the request can't be sent as it is, or the session has ended or is being
+    /// If a limit of [`Config`](crate::Config) is reached, the request can't be sent as it is, or the session has ended or is being
     /// closed. Nothing has changed then.
     pub fn submit(
         &mut self,
