@@ -10,8 +10,8 @@ use crate::Driver;
 /// A session that is recorded.
 #[cfg(feature = "record")]
 impl Driver {
-    /// As [`new`](Self::new), and the session is recorded, as a transcript that can be replayed: attach it to a bug report. See
-    /// [`Recorder`](crate::Recorder) for what is in it, and what else it means.
+    /// As [`new`](Self::new), and the session is recorded, as a transcript that can be replayed: attach it to a bug
+    /// report. See [`Recorder`](crate::Recorder) for what is in it, and what else it means.
     pub fn recorded(
         config: crate::Config,
         recorder: crate::Recorder,
@@ -25,12 +25,12 @@ impl Driver {
 
 /// The session's commands. What they ask for is done at the next [`pump`](Self::pump).
 impl Driver {
-    /// Accepts a request: its one outcome comes as [`Event::Reply`](zk_session::Event::Reply) under the id that is returned. See
-    /// [`Session::submit`](zk_session::Session::submit).
+    /// Accepts a request: its one outcome comes as [`Event::Reply`](zk_session::Event::Reply) under the id that is
+    /// returned. See [`Session::submit`](zk_session::Session::submit).
     ///
     /// # Errors
-    /// If a limit of [`Config`](crate::Config) is reached, the request can't be sent as it is, or the session has ended or is being
-    /// closed. Nothing has changed then.
+    /// If a limit of [`Config`](crate::Config) is reached, the request can't be sent as it is, or the session has ended
+    /// or is being closed. Nothing has changed then.
     pub fn submit(
         &mut self,
         request: impl Borrow<Request>,
@@ -44,12 +44,14 @@ impl Driver {
         self.session.cancel(request, self.now());
     }
 
-    /// Gives up the watch that this request set, or is going to set: see [`Session::remove_watch`](zk_session::Session::remove_watch).
+    /// Gives up the watch that this request set, or is going to set: see
+    /// [`Session::remove_watch`](zk_session::Session::remove_watch).
     pub fn remove_watch(&mut self, watch: RequestId) {
         self.session.remove_watch(watch, self.now());
     }
 
-    /// Adds an identity, whose outcome comes as [`Event::Reply`](zk_session::Event::Reply): see [`Session::add_auth`](zk_session::Session::add_auth).
+    /// Adds an identity, whose outcome comes as [`Event::Reply`](zk_session::Event::Reply): see
+    /// [`Session::add_auth`](zk_session::Session::add_auth).
     ///
     /// # Errors
     /// If it doesn't fit into a frame, there are too many, or the session has ended or is being closed.
@@ -65,7 +67,8 @@ impl Driver {
         self.session.update_servers(servers, self.now())
     }
 
-    /// Closes the session; [`Event::Closed`](zk_session::Event::Closed) follows: see [`Session::close`](zk_session::Session::close).
+    /// Closes the session; [`Event::Closed`](zk_session::Event::Closed) follows: see
+    /// [`Session::close`](zk_session::Session::close).
     pub fn close(&mut self) {
         self.session.close(self.now());
     }
