@@ -23,7 +23,7 @@ mod watches;
 
 use zk_session::{
     Action, Config, ConnectionId, Event, ExpiredBy, Expiry, Instant, OnLoss, RequestId, Session, SubmitError,
-    zk_proto::{Jute as _, OpCode, Reader, Request, RequestHeader},
+    zk_proto::{Jute as _, OpCode, Reader, Request, RequestHeader, Ustring},
 };
 
 use crate::input::Input;
@@ -101,6 +101,11 @@ impl Books {
     /// What the session has gone through.
     pub(crate) fn sightings(&self) -> &Sightings {
         &self.sightings
+    }
+
+    /// A path of the application, as servers name it.
+    pub(crate) fn server_path(&self, path: &Ustring) -> String {
+        self.watches.server_path(path).to_str().into_owned()
     }
 
     /// Whether it is being closed.

@@ -32,8 +32,8 @@ pub(super) struct Ledger {
 #[derive(Clone, Debug)]
 enum Entry {
     Write(Written),
-    Delete(String),
-    Read(String),
+    Delete(Ustring),
+    Read(Ustring),
     Other,
 }
 
@@ -95,7 +95,7 @@ impl Ledger {
             Request::Multi(multi) => multi.ops.iter().filter_map(data).collect(),
             _ => Vec::new(),
         };
-        let path = || request.path().map(|path| path.to_str().into_owned()).unwrap_or_default();
+        let path = || request.path().cloned().unwrap_or_default();
         let entry = match request {
             Request::Delete(_) => Entry::Delete(path()),
             Request::GetData(_) | Request::Exists(_) | Request::GetChildren(_) | Request::GetChildren2(_) => {
@@ -167,11 +167,11 @@ impl Ledger {
         match entry {
             Entry::Write(written) => self.writes.push((written, fate(reply))),
             Entry::Delete(path) if reply.result.is_ok() => {
-                self.deleted.push((server_path(world, client, path), reply.zxid));
+                self.deleted.push((world.books(client).server_path(&path), reply.zxid));
             }
             Entry::Read(path) => {
                 if let Some(found) = found(&reply.result) {
-                    let path = server_path(world, client, path);
+                    let path = world.books(client).server_path(&path);
                     self.reads.push(Read { path, zxid: reply.zxid, found });
                 }
             }
@@ -280,11 +280,6 @@ fn found(result: &Result<Response, RequestError>) -> Option<Found> {
         Err(RequestError::Refused { code: ErrorCode::NO_NODE, .. }) => Some(Found::NoNode),
         _ => None,
     }
-}
-
-fn server_path(world: &World, client: ClientId, path: String) -> String {
-    let chroot = world.config_of(client).connect_string.chroot.clone().unwrap_or_default();
-    if path == "/" && !chroot.is_empty() { chroot } else { chroot + &path }
 }
 
 fn data(op: &Op) -> Option<Bytes> {
