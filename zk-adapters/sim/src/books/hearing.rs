@@ -95,8 +95,11 @@ impl Line {
     /// When what this answers was handed out; none if it is out of its turn.
     fn answered(&mut self, header: ReplyHeader) -> Option<Instant> {
         let place = self.waiting.iter().position(|(xid, _)| *xid == header.xid)?;
-        if place > 0 && !EARLY.contains(&header.err) {
-            return None;
+        if place > 0 {
+            if !EARLY.contains(&header.err) {
+                return None;
+            }
+            self.chunk.overtaking.push(header.err);
         }
         self.waiting.remove(place).map(|(_, sent_at)| sent_at)
     }

@@ -1,6 +1,9 @@
 //! What meets in one step of a driver: the same call, or the next one at the same time.
 
-use zk_session::{Event, Failure, Instant, Reply, RequestError, RequestId, zk_proto::Ustring};
+use zk_session::{
+    Event, Failure, Instant, Reply, RequestError, RequestId,
+    zk_proto::{ErrorCode, Ustring},
+};
 
 use super::{Books, Sighting};
 use crate::input::Input;
@@ -28,6 +31,8 @@ enum Last {
 pub(super) struct Chunk {
     /// The xids of replies.
     pub(super) answered: Vec<i32>,
+    /// The codes of those that came ahead of their turn.
+    pub(super) overtaking: Vec<ErrorCode>,
     /// The paths of events.
     pub(super) events: Vec<Ustring>,
 }
@@ -61,6 +66,7 @@ impl Books {
     pub(super) fn note_chunk(&mut self, now: Instant) {
         let Some(line) = self.lines.live() else { return };
         let is_next = now == self.meetings.at;
+        line.chunk.overtaking.iter().filter_map(overtaken_by).for_each(|seen| self.sightings.saw(seen));
         for xid in &line.chunk.answered {
             let Some((id, deadline, is_open)) = line.asked_by(*xid).and_then(|id| self.outcomes.due(id))
             else {
@@ -93,4 +99,16 @@ impl Books {
             self.sightings.saw(Sighting::CancelBehindReply);
         }
     }
+}
+
+/// What is refused ahead of its turn.
+fn overtaken_by(code: &ErrorCode) -> Option<Sighting> {
+    Some(match *code {
+        ErrorCode::NOT_READ_ONLY => Sighting::RefusedEarlyNotReadOnly,
+        ErrorCode::NO_AUTH => Sighting::RefusedEarlyNoAuth,
+        ErrorCode::INVALID_ACL => Sighting::RefusedEarlyInvalidAcl,
+        ErrorCode::UNIMPLEMENTED => Sighting::RefusedEarlyUnimplemented,
+        ErrorCode::SESSION_CLOSED_REQUIRE_SASL_AUTH => Sighting::RefusedEarlyRequireSaslAuth,
+        _ => return None,
+    })
 }

@@ -133,7 +133,12 @@ impl Books {
 
     /// The xid of the oldest request that the current connection's server has heard and not answered.
     pub(crate) fn oldest_xid(&self) -> Option<i32> {
-        self.lines.live()?.waiting.front().map(|(xid, _)| *xid)
+        self.waiting_xids().next()
+    }
+
+    /// The xids of all that waits for an answer, the oldest first.
+    pub(crate) fn waiting_xids(&self) -> impl Iterator<Item = i32> {
+        self.lines.live().into_iter().flat_map(|line| line.waiting.iter().map(|(xid, _)| *xid))
     }
 
     /// Before a call.

@@ -6,8 +6,9 @@ use zk_session::{
     AuthInfo, RequestId, RequestOptions, Retry,
     zk_proto::{
         AddWatchMode, AddWatchRequest, Bytes, CheckVersionRequest, CreateMode, CreateRequest, DeleteRequest,
-        ExistsRequest, GetChildren2Request, GetChildrenRequest, GetDataRequest, GetEphemeralsRequest, Multi,
-        OPEN_ACL_UNSAFE, Op, RemoveWatchesRequest, Request, SetDataRequest, SyncRequest, WatcherType,
+        ExistsRequest, GetAclRequest, GetAllChildrenNumberRequest, GetChildren2Request, GetChildrenRequest,
+        GetDataRequest, GetEphemeralsRequest, Multi, OPEN_ACL_UNSAFE, Op, RemoveWatchesRequest, Request,
+        SetAclRequest, SetDataRequest, SyncRequest, WatcherType,
     },
 };
 
@@ -118,17 +119,18 @@ impl Chaos {
         self.world.input(client, Input::Cancel(request)).expect("a request can be given up");
     }
 
-    /// Whether servers hang up at it, as those before 3.6 do.
+    /// Whether servers hang up at it, as those do that don't know it. For creates a session finds another way.
     fn hangs_up(&self, request: &Request) -> bool {
-        self.world.ensemble().options().version < Version::V3_6
-            && matches!(request, Request::AddWatch(_) | Request::GetEphemerals(_) | Request::RemoveWatches(_))
+        let is_create =
+            matches!(request, Request::Create(_) | Request::Create2(_) | Request::CreateContainer(_));
+        !is_create && !self.world.ensemble().options().version.knows(request.op_code())
     }
 
     fn draw_request(&mut self) -> Request {
         let path = *self.rng.choice(&PATHS).expect("a choice");
         let is_apart = self.is_old() && ["/a/d", "/b"].contains(&path);
         let watch = self.rng.u32(0..3) == 0 && !is_apart;
-        match self.rng.u32(0..34) {
+        match self.rng.u32(0..38) {
             0..5 => Request::GetData(GetDataRequest { path: path.into(), watch }),
             5..8 => Request::Exists(ExistsRequest { path: path.into(), watch }),
             8..10 => Request::GetChildren(GetChildrenRequest { path: path.into(), watch }),
@@ -150,6 +152,10 @@ impl Chaos {
                 Request::RemoveWatches(RemoveWatchesRequest { path: path.into(), watcher_type })
             }
             29 => Request::GetEphemerals(GetEphemeralsRequest { prefix_path: path.into() }),
+            30 => self.acl(path),
+            31 if self.rng.bool() => Request::WhoAmI,
+            31 => Request::GetAllChildrenNumber(GetAllChildrenNumberRequest { path: path.into() }),
+            32..34 => self.multi_read(path),
             _ => self.multi(path),
         }
     }
@@ -182,6 +188,21 @@ impl Chaos {
         ];
         let mode = *self.rng.choice(&modes).expect("a choice");
         Request::create(path, Some(self.ledger.token()), OPEN_ACL_UNSAFE, mode)
+    }
+
+    /// Everybody may do everything, whatever is set: events of what one may not read are kept back by some servers.
+    fn acl(&mut self, path: &str) -> Request {
+        if self.rng.bool() {
+            return Request::GetAcl(GetAclRequest { path: path.into() });
+        }
+        Request::SetAcl(SetAclRequest { path: path.into(), acl: OPEN_ACL_UNSAFE, version: self.version() })
+    }
+
+    fn multi_read(&mut self, path: &str) -> Request {
+        let other = *self.rng.choice(&PATHS).expect("a choice");
+        let data = Op::GetData(GetDataRequest { path: path.into(), watch: false });
+        let children = Op::GetChildren(GetChildrenRequest { path: other.into(), watch: false });
+        Request::MultiRead(Multi { ops: vec![data, children] })
     }
 
     fn multi(&mut self, path: &str) -> Request {

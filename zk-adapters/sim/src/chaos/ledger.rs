@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zk_session::{
     Delivery, DisconnectReason, Event, ExpiredBy, Reply, RequestError, RequestId,
-    zk_proto::{Bytes, ErrorCode, Op, Request, Response, SessionId, Ustring, Vector, Zxid},
+    zk_proto::{Bytes, ErrorCode, Op, OpResult, Request, Response, SessionId, Ustring, Vector, Zxid},
 };
 
 use crate::{
@@ -33,7 +33,7 @@ pub(super) struct Ledger {
 enum Entry {
     Write(Written),
     Delete(Ustring),
-    Read(Ustring),
+    Read(Vec<Ustring>),
     Other,
 }
 
@@ -99,7 +99,10 @@ impl Ledger {
         let entry = match request {
             Request::Delete(_) => Entry::Delete(path()),
             Request::GetData(_) | Request::Exists(_) | Request::GetChildren(_) | Request::GetChildren2(_) => {
-                Entry::Read(path())
+                Entry::Read(vec![path()])
+            }
+            Request::MultiRead(multi) => {
+                Entry::Read(multi.ops.iter().cloned().map(|mut op| op.path_mut().clone()).collect())
             }
             _ if tokens.is_empty() => Entry::Other,
             _ => Entry::Write(Written { tokens, what: format!("{client:?} {id:?} {request:?}") }),
@@ -169,11 +172,13 @@ impl Ledger {
             Entry::Delete(path) if reply.result.is_ok() => {
                 self.deleted.push((world.books(client).server_path(&path), reply.zxid));
             }
-            Entry::Read(path) => {
-                if let Some(found) = found(&reply.result) {
-                    let path = world.books(client).server_path(&path);
-                    self.reads.push(Read { path, zxid: reply.zxid, found });
-                }
+            Entry::Read(paths) => {
+                let books = world.books(client);
+                let paths = paths.iter().map(|path| books.server_path(path));
+                let found = paths.zip(found(&reply.result));
+                self.reads.extend(
+                    found.filter_map(|(path, found)| Some(Read { path, zxid: reply.zxid, found: found? })),
+                );
             }
             Entry::Delete(_) | Entry::Other => {}
         }
@@ -269,17 +274,31 @@ fn fate(reply: &Reply) -> Fate {
     }
 }
 
-/// What a read has found; none if it has found out nothing, or of another kind.
-fn found(result: &Result<Response, RequestError>) -> Option<Found> {
-    let names = |children: &Vector<Ustring>| children.iter().map(|name| name.to_str().into_owned()).collect();
-    match result {
+/// What a request has found at each of its paths; none if it has found out nothing, or of another kind.
+fn found(result: &Result<Response, RequestError>) -> Vec<Option<Found>> {
+    let one = match result {
+        Ok(Response::MultiRead(read)) => return read.results.iter().map(found_within).collect(),
         Ok(Response::GetData(read)) => Some(Found::Data(read.data.clone())),
         Ok(Response::Exists(_)) => Some(Found::Stat),
-        Ok(Response::GetChildren(read)) => Some(Found::Children(names(&read.children))),
-        Ok(Response::GetChildren2(read)) => Some(Found::Children(names(&read.children))),
+        Ok(Response::GetChildren(read)) => Some(children(&read.children)),
+        Ok(Response::GetChildren2(read)) => Some(children(&read.children)),
         Err(RequestError::Refused { code: ErrorCode::NO_NODE, .. }) => Some(Found::NoNode),
         _ => None,
+    };
+    vec![one]
+}
+
+fn found_within(result: &OpResult) -> Option<Found> {
+    match result {
+        OpResult::GetData(read) => Some(Found::Data(read.data.clone())),
+        OpResult::GetChildren(read) => Some(children(&read.children)),
+        OpResult::Error(ErrorCode::NO_NODE) => Some(Found::NoNode),
+        _ => None,
     }
+}
+
+fn children(names: &Vector<Ustring>) -> Found {
+    Found::Children(names.iter().map(|name| name.to_str().into_owned()).collect())
 }
 
 fn data(op: &Op) -> Option<Bytes> {

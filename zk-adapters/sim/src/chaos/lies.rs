@@ -5,14 +5,14 @@ use zk_session::zk_proto::{
     Response, SessionId, Ustring, WatcherEvent, Zxid, encode_event_frame, encode_reply_frame,
 };
 
-use crate::{chaos::Chaos, input::Input, world::ClientId};
+use crate::{books::EARLY, chaos::Chaos, input::Input, world::ClientId};
 
 impl Chaos {
     /// The server says something that it has no reason to say. Tells whether anybody heard it.
     pub(super) fn lie(&mut self, client: ClientId) -> bool {
         let Some(connection) = self.world.connection(client) else { return false };
         let mut out = BytesMut::new();
-        if self.rng.bool() && self.answer_falsely(client, &mut out) {
+        if self.rng.bool() && (self.answer_falsely(client, &mut out) || self.refuse_early(client, &mut out)) {
             let _ = self.world.input(client, Input::Received(connection, out.freeze()));
             return true;
         }
@@ -66,6 +66,16 @@ impl Chaos {
             None => (ErrorCode::MARSHALLING_ERROR, None),
         };
         encode_reply_frame(&ReplyHeader { xid, zxid, err }, body.as_ref(), out);
+        true
+    }
+
+    /// One that waits behind others is refused ahead of its turn, as servers do that look at ACLs eagerly or insist on
+    /// SASL. Tells whether it is one of these.
+    fn refuse_early(&mut self, client: ClientId, out: &mut BytesMut) -> bool {
+        let behind: Vec<i32> = self.world.books(client).waiting_xids().skip(1).collect();
+        let Some(&xid) = self.rng.choice(&behind) else { return false };
+        let err = *self.rng.choice(&EARLY).expect("a choice");
+        encode_reply_frame(&ReplyHeader { xid, zxid: Zxid(0), err }, None, out);
         true
     }
 }
