@@ -1,9 +1,11 @@
-//! What an application asks of a session that it pumps, and that it may want on record.
+//! What an application asks of a session that it pumps and looks at, and that it may want on record.
 
-use core::borrow::Borrow;
+use core::{borrow::Borrow, fmt};
+use std::time::Instant;
 
+use zk_client::NO_LATER;
 use zk_proto::{ConnectString, Request};
-use zk_session::{AuthInfo, RequestId, RequestOptions, SubmitError};
+use zk_session::{AuthInfo, RequestId, RequestOptions, Session, SubmitError};
 
 use crate::Driver;
 
@@ -23,6 +25,25 @@ impl Driver {
     }
 }
 
+/// What the application looks at.
+impl Driver {
+    /// The session, to look at.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The moment, as the session tells it: deadlines are counted from it.
+    pub fn now(&self) -> zk_session::Instant {
+        self.epoch.instant(Instant::now())
+    }
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").field("session", &self.session).finish_non_exhaustive()
+    }
+}
+
 /// The session's commands. What they ask for is done at the next [`pump`](Self::pump).
 impl Driver {
     /// Accepts a request: its one outcome comes as [`Event::Reply`](zk_session::Event::Reply) under the id that is
@@ -36,17 +57,21 @@ impl Driver {
         request: impl Borrow<Request>,
         options: RequestOptions,
     ) -> Result<RequestId, SubmitError> {
-        self.session.submit(request, options, self.now())
+        self.has_more = true;
+        // What is sent and ended by time is at the next pump.
+        self.session.submit(request, options, NO_LATER)
     }
 
     /// Gives up a request: see [`Session::cancel`](zk_session::Session::cancel).
     pub fn cancel(&mut self, request: RequestId) {
+        self.has_more = true;
         self.session.cancel(request, self.now());
     }
 
     /// Gives up the watch that this request set, or is going to set: see
     /// [`Session::remove_watch`](zk_session::Session::remove_watch).
     pub fn remove_watch(&mut self, watch: RequestId) {
+        self.has_more = true;
         self.session.remove_watch(watch, self.now());
     }
 
@@ -56,6 +81,7 @@ impl Driver {
     /// # Errors
     /// If it doesn't fit into a frame, there are too many, or the session has ended or is being closed.
     pub fn add_auth(&mut self, info: AuthInfo) -> Result<RequestId, SubmitError> {
+        self.has_more = true;
         self.session.add_auth(info, self.now())
     }
 
@@ -64,12 +90,14 @@ impl Driver {
     /// # Errors
     /// If the connect string names another chroot, or the session has ended or is being closed.
     pub fn update_servers(&mut self, servers: ConnectString) -> Result<(), SubmitError> {
+        self.has_more = true;
         self.session.update_servers(servers, self.now())
     }
 
     /// Closes the session; [`Event::Closed`](zk_session::Event::Closed) follows: see
     /// [`Session::close`](zk_session::Session::close).
     pub fn close(&mut self) {
+        self.has_more = true;
         self.session.close(self.now());
     }
 }

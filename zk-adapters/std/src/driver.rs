@@ -1,14 +1,15 @@
-use core::{fmt, time::Duration};
+use core::time::Duration;
 use std::{collections::VecDeque, net::TcpStream, time::Instant};
 
 use zk_client::{Machine, Recording};
-use zk_session::{Action, Config, ConnectionId, Epoch, Event, Session};
+use zk_session::{Action, Config, ConnectionId, Epoch, Event};
 
 use crate::{
+    buffer::ReadBuffer,
     dial::dial,
     news::{News, NewsDesk},
     probe,
-    pumped::PumpedLink,
+    pumped::{Moved, PumpedLink, transfer},
     transport::Security,
 };
 
@@ -17,8 +18,8 @@ use crate::{
 /// The loop calls [`pump`](Self::pump) and takes the events with [`poll_event`](Self::poll_event); then it sleeps
 /// until the [`socket`](Self::socket) is readable (or writable, while [`wants_to_write`](Self::wants_to_write)),
 /// or [`timeout`](Self::timeout) has passed, or the driver's `wake` was called. What is [submitted](Self::submit) leaves
-/// at the next `pump`. No thread but the loop's touches the session: resolving names, dialling and probing are done by
-/// short-lived threads, which call `wake` when they have an outcome.
+/// at the next `pump`, for which there is no time to sleep. No thread but the loop's touches the session: resolving names,
+/// dialling and probing are done by short-lived threads, which call `wake` when they have an outcome.
 ///
 /// ```no_run
 /// use zk_std::{Config, Driver, zk_session::{Event, RequestOptions}};
@@ -40,14 +41,14 @@ use crate::{
 /// ```
 pub struct Driver {
     pub(crate) session: Machine,
-    epoch: Epoch,
+    pub(crate) epoch: Epoch,
     link: Option<PumpedLink>,
     security: Security,
     events: VecDeque<Event>,
     desk: NewsDesk,
-    buffer: Vec<u8>,
-    /// The last pump left off with more to do.
-    has_more: bool,
+    buffer: ReadBuffer,
+    /// The next pump has something to do.
+    pub(crate) has_more: bool,
 }
 
 impl Driver {
@@ -64,7 +65,7 @@ impl Driver {
             security: Security::default(),
             events: VecDeque::new(),
             desk: NewsDesk::new(wake),
-            buffer: vec![0; BUFFER],
+            buffer: ReadBuffer::new(),
             has_more: true,
         }
     }
@@ -75,16 +76,6 @@ impl Driver {
     pub fn tls(mut self, tls: crate::Tls) -> Self {
         self.security.tls = Some(tls);
         self
-    }
-
-    /// The session, to look at.
-    pub fn session(&self) -> &Session {
-        &self.session
-    }
-
-    /// The moment, as the session tells it: deadlines are counted from it.
-    pub fn now(&self) -> zk_session::Instant {
-        self.epoch.instant(Instant::now())
     }
 
     /// The socket to wait for, while there is one. A name that changes tells a new one.
@@ -105,26 +96,38 @@ impl Driver {
     }
 
     /// What has happened, each thing once and in order.
+    #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        if let Some(event) = self.events.pop_front() { Some(event) } else { self.act() }
     }
 
-    /// Moves what can be moved without waiting, and acts upon time.
+    /// Moves what can be moved without waiting, and acts upon time. What has come is told before more is read.
     pub fn pump(&mut self) {
         let now = self.now();
         while let Some(news) = self.desk.next() {
             self.take_up(news, now);
         }
-        self.has_more = true;
+        if let Some(link) = &self.link {
+            // Nothing but the time, for what is handed out before anything is reported.
+            self.session.handle_sent(link.connection, 0, now);
+        }
+        let is_due = self.session.poll_timeout().is_some_and(|due| due <= now);
         for _ in 0..ROUNDS {
-            self.act();
-            if !self.transfer(now) {
-                // What lies unread was fed before the tick.
-                self.session.handle_timeout(now);
-                self.act();
-                self.has_more = self.transfer(now);
-                return;
+            self.act_on_all();
+            let moved = self.transfer(now);
+            self.has_more = moved != Moved::Nothing;
+            match moved {
+                // What lies unread is fed before a tick; without one, it is told where it lies.
+                Moved::Read if !is_due => return,
+                Moved::Read | Moved::Written => {}
+                Moved::Nothing => break,
             }
+        }
+        self.session.handle_timeout(now);
+        self.act_on_all();
+        self.has_more |= self.wants_to_write() && self.transfer(now) != Moved::Nothing;
+        if is_due {
+            self.buffer.give_back();
         }
     }
 
@@ -145,64 +148,57 @@ impl Driver {
         }
     }
 
-    fn act(&mut self) {
-        while let Some(action) = self.session.poll_action() {
-            match action {
-                Action::Emit(event) => self.events.push_back(event),
-                Action::Send { connection, bytes } => {
-                    if let Some(link) = self.link.as_mut().filter(|link| link.connection == connection) {
-                        link.send(bytes);
-                    }
+    /// Does what the session says, whether or not anybody asks for the events.
+    fn act_on_all(&mut self) {
+        while let Some(event) = self.act() {
+            self.events.push_back(event);
+        }
+    }
+
+    /// Does what the session says, up to the next event: that is read only where it goes.
+    #[inline]
+    fn act(&mut self) -> Option<Event> {
+        loop {
+            let action = self.session.poll_action()?;
+            if let Action::Emit(event) = action {
+                return Some(event);
+            }
+            self.carry_out(action);
+        }
+    }
+
+    fn carry_out(&mut self, action: Action) {
+        self.has_more = true;
+        match action {
+            Action::Emit(event) => self.events.push_back(event),
+            Action::Send { connection, bytes } => {
+                if let Some(link) = self.link.as_mut().filter(|link| link.connection == connection) {
+                    link.send(bytes);
                 }
-                Action::Connect { connection, server } => {
-                    self.link = Some(PumpedLink::new(connection));
-                    let limit = self.session.negotiated_timeout();
-                    let security = self.security.clone();
-                    let open = move || security.secure(&server, dial(&server, limit)?.0, limit);
-                    self.desk.send_for(move || News::Dialled(connection, open().ok()));
-                }
-                Action::Probe { probe, server } => {
-                    let security = self.security.clone();
-                    let ask = move || probe::ask(&server, &security).unwrap_or_default();
-                    self.desk.send_for(move || News::Probed(probe, ask()));
-                }
-                Action::Disconnect { connection, .. } => {
-                    self.link.take_if(|link| link.connection == connection);
-                }
+            }
+            Action::Connect { connection, server } => {
+                self.link = Some(PumpedLink::new(connection));
+                let limit = self.session.negotiated_timeout();
+                let security = self.security.clone();
+                let open = move || security.secure(&server, dial(&server, limit)?.0, limit);
+                self.desk.send_for(move || News::Dialled(connection, open().ok()));
+            }
+            Action::Probe { probe, server } => {
+                let security = self.security.clone();
+                let ask = move || probe::ask(&server, &security).unwrap_or_default();
+                self.desk.send_for(move || News::Probed(probe, ask()));
+            }
+            Action::Disconnect { connection, .. } => {
+                self.link.take_if(|link| link.connection == connection);
             }
         }
     }
 
-    /// Writes and reads once each; tells whether anything moved.
-    fn transfer(&mut self, now: zk_session::Instant) -> bool {
-        let Some(link) = &mut self.link else { return false };
-        let (connection, written) = (link.connection, link.write());
-        if let Ok(sent) = written {
-            self.session.handle_sent(connection, sent, now);
-        }
-        match link.read(&mut self.buffer) {
-            Ok(0) if written.is_ok() => written.is_ok_and(|sent| sent > 0),
-            Ok(received) if received > 0 => {
-                self.session.handle_received(connection, &self.buffer[..received], now);
-                true
-            }
-            Ok(_) | Err(_) => {
-                // Nothing more of the outstanding chunk can leave.
-                self.session.handle_sent(connection, 0, now);
-                self.session.handle_disconnected(connection, now);
-                self.link = None;
-                true
-            }
-        }
-    }
-}
-
-impl fmt::Debug for Driver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Driver").field("session", &self.session).finish_non_exhaustive()
+    /// Writes and reads once each.
+    fn transfer(&mut self, now: zk_session::Instant) -> Moved {
+        transfer(&mut self.link, &mut self.session, &mut self.buffer, now)
     }
 }
 
-const BUFFER: usize = 64 << 10;
 /// So often a pump moves bytes before it lets the loop see to other things.
 const ROUNDS: usize = 16;

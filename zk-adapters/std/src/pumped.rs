@@ -1,9 +1,10 @@
 use std::{io, net::TcpStream};
 
 use bytes::{Buf, Bytes};
-use zk_session::ConnectionId;
+use zk_client::Machine;
+use zk_session::{ConnectionId, Instant};
 
-use crate::transport::Transport;
+use crate::{buffer::ReadBuffer, transport::Transport};
 
 /// One connection of a session that is pumped by hand, from the first dial on: what belongs to it dies with it.
 pub(crate) struct PumpedLink {
@@ -11,6 +12,16 @@ pub(crate) struct PumpedLink {
     transport: Option<Transport>,
     /// What is left of the one chunk that the session has handed out.
     outbox: Bytes,
+}
+
+/// What has moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moved {
+    Nothing,
+    /// Something was written, nothing read.
+    Written,
+    /// Something was read, be it the end.
+    Read,
 }
 
 impl PumpedLink {
@@ -38,7 +49,7 @@ impl PumpedLink {
     }
 
     /// Writes what the socket takes at once; 0 if that is nothing.
-    pub(crate) fn write(&mut self) -> io::Result<usize> {
+    fn write(&mut self) -> io::Result<usize> {
         let Some(transport) = self.transport.as_ref().filter(|_| self.has_to_write()) else { return Ok(0) };
         let sent = nothing_yet(transport.write(&self.outbox))?;
         self.outbox.advance(sent);
@@ -46,12 +57,41 @@ impl PumpedLink {
     }
 
     /// Reads what the socket has; 0 if that is nothing, and an error at the end of the stream.
-    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    fn read(&self, buffer: &mut ReadBuffer) -> io::Result<usize> {
         let Some(transport) = &self.transport else { return Ok(0) };
-        nothing_yet(transport.read(buffer).and_then(|received| match received {
+        nothing_yet(buffer.fill_from(transport, None).and_then(|received| match received {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             received => Ok(received),
         }))
+    }
+}
+
+/// Writes and reads once each, and tells the session. A link whose transport has ended is gone.
+pub(crate) fn transfer(
+    current: &mut Option<PumpedLink>,
+    session: &mut Machine,
+    buffer: &mut ReadBuffer,
+    now: Instant,
+) -> Moved {
+    let Some(link) = current else { return Moved::Nothing };
+    let (connection, written) = (link.connection, link.write());
+    if let Ok(sent) = written {
+        session.handle_sent(connection, sent, now);
+    }
+    match (link.read(buffer), written) {
+        (Ok(0), Ok(0)) => Moved::Nothing,
+        (Ok(0), Ok(_)) => Moved::Written,
+        (Ok(received @ 1..), _) => {
+            session.handle_received(connection, buffer.filled(received), now);
+            Moved::Read
+        }
+        (Ok(0), Err(_)) | (Err(_), _) => {
+            // Nothing more of the outstanding chunk can leave.
+            session.handle_sent(connection, 0, now);
+            session.handle_disconnected(connection, now);
+            *current = None;
+            Moved::Read
+        }
     }
 }
 

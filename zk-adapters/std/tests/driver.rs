@@ -1,4 +1,4 @@
-//! A session pumped by hand, on real servers.
+//! A session pumped by hand, on real servers, and on simulated ones where it matters what comes when.
 
 mod story;
 
@@ -16,9 +16,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use story::{PATIENCE, ensemble, standalone};
 use zk_harness::Relay;
-use zk_proto::{CreateMode, GetDataRequest, Request, Response};
+use zk_proto::{AddWatchMode, AddWatchRequest, CreateMode, GetDataRequest, Request, Response};
 use zk_session::{Event, Reply, RequestOptions, Retry};
-use zk_std::{Config, Driver, OPEN_ACL_UNSAFE};
+use zk_sim::{Options, serve::Served};
+use zk_std::{Client, Config, Driver, OPEN_ACL_UNSAFE};
 
 /// In a loop that waits for what the driver names, and for nothing else.
 struct Pumped {
@@ -156,12 +157,44 @@ fn a_pump_never_waits_for_a_socket_that_takes_nothing() {
     assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
 }
 
+/// Its loop finds something to read each time: pings leave all the same.
+#[test]
+fn a_session_that_hears_without_end_is_kept_alive() {
+    let tick = Duration::from_millis(500);
+    let served = Served::start(Options { servers: 1, tick, ..Options::default() }).expect("free ports");
+    let mut driver = pumped(&served.connect_string(), |mut config, wake| {
+        config.session_timeout = tick * 6;
+        Driver::new(config, wake)
+    });
+    let create = Request::create("/busy", None, OPEN_ACL_UNSAFE, CreateMode::Persistent);
+    submit(&mut driver, create, Retry::Never);
+    answer(&mut driver);
+    let watch = AddWatchRequest { path: "/busy".into(), mode: AddWatchMode::PERSISTENT };
+    submit(&mut driver, Request::AddWatch(watch), Retry::Never);
+    answer(&mut driver);
+
+    let (client, _events) = Client::connect(&served.connect_string()).expect("another session");
+    let begun = Instant::now();
+    let (mut events, pings) = (0, driver.session().stats().pings);
+    while begun.elapsed() < tick * 10 {
+        // The event comes before the answer.
+        client.set_data("/busy", "", -1).wait().expect("an answer");
+        driver.pump();
+        while let Some(event) = driver.poll_event() {
+            assert!(matches!(event, Event::Watch(_)), "{event:?}");
+            events += 1;
+        }
+    }
+    assert!(events > 100, "{events}");
+    // One in each third of the session timeout.
+    assert!(driver.session().stats().pings >= pings + 4, "{:?}", driver.session().stats());
+}
+
 /// It does the same again, and tells no secret.
 #[cfg(feature = "record")]
 #[test]
 fn a_recorded_driver_is_replayed_to_the_byte() {
     use zk_session::AuthInfo;
-    use zk_sim::{Options, serve::Served};
     use zk_std::Recorder;
 
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("driver.drive");

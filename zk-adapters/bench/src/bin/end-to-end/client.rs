@@ -8,9 +8,9 @@ use std::{
 
 use serde_json::Value;
 
-/// The program `bench_client` of an adapter.
+/// A program of an adapter that can be measured.
 pub(crate) struct Client {
-    package: &'static str,
+    name: &'static str,
     program: PathBuf,
 }
 
@@ -18,9 +18,10 @@ pub(crate) struct Client {
 pub(crate) struct Run(Value);
 
 impl Client {
-    pub(crate) fn build(package: &'static str) -> Self {
+    /// Builds an example of a package.
+    pub(crate) fn build(name: &'static str, package: &str, example: &str) -> Self {
         let built = Command::new(env!("CARGO"))
-            .args(["build", "--profile", "bench", "--quiet", "--example", "bench_client", "-p", package])
+            .args(["build", "--profile", "bench", "--quiet", "--example", example, "-p", package])
             .args(["--message-format", "json-render-diagnostics"])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .output()
@@ -31,13 +32,13 @@ impl Client {
         let mut executables = messages.filter_map(|message| Some(message["executable"].as_str()?.to_owned()));
         let executable = executables.next_back().expect("cargo tells what it has built");
         // Another adapter's program gets the same name.
-        let program = env::temp_dir().join(format!("bench_client-{package}-{}", std::process::id()));
+        let program = env::temp_dir().join(format!("{example}-{package}-{}", std::process::id()));
         fs::copy(executable, &program).expect("a copy of the program");
-        Self { package, program }
+        Self { name, program }
     }
 
     pub(crate) fn name(&self) -> &'static str {
-        self.package
+        self.name
     }
 
     pub(crate) fn program(&self) -> &Path {

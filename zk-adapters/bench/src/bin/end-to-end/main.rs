@@ -1,7 +1,7 @@
 //! What the clients cost over loopback: `cargo run --profile bench -p zk-bench --bin end-to-end`.
 //!
-//! It builds the program `bench_client` of each adapter, runs each of its workloads against a stand-in for a server that answers at
-//! once, and prints a table. Times are told as they come; put `taskset -c 0` before the command, so that client and stand-in share a
+//! It builds the programs `bench_client` of each adapter, and `bench_driver` of zk-std, which pumps its session itself; runs each of
+//! their workloads against a stand-in for a server that answers at once, and prints a table. Times are told as they come; put `taskset -c 0` before the command, so that client and stand-in share a
 //! processor, and a wake-up across processors isn't what is measured. Instructions and allocations are counted by valgrind, system
 //! calls by `perf`, each as the difference of two runs, of which one is longer; what isn't installed is left out. The watches of w5
 //! are armed within what is counted, and not within the time.
@@ -43,7 +43,11 @@ fn print_table() {
     thread::spawn(|| stub.serve());
     println!("| workload | client | per second | CPU, µs each | instructions | allocations | system calls |");
     println!("| --- | --- | ---: | ---: | ---: | ---: | ---: |");
-    let clients = [Client::build("zk-tokio"), Client::build("zk-std")];
+    let clients = [
+        Client::build("zk-tokio", "zk-tokio", "bench_client"),
+        Client::build("zk-std", "zk-std", "bench_client"),
+        Client::build("zk-std's Driver", "zk-std", "bench_driver"),
+    ];
     for workload in &WORKLOADS {
         for client in &clients {
             let run = client.run(workload.name, &address, workload.timed);

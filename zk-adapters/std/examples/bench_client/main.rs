@@ -8,29 +8,21 @@
 //! `ZKB_WINDOW`: another number of outstanding requests. `ZKB_TAG`: names what `w3c` creates. `ZKB_HOLD`: for how
 //! many seconds `w6` stays idle.
 
-use core::{error::Error, hint::black_box, str::FromStr, time::Duration};
-use std::{collections::VecDeque, env, fs, process, thread, time::Instant};
+mod idle;
+mod measured;
 
-use nix::sys::resource::{Usage, UsageWho, getrusage};
-use nix::sys::time::TimeVal;
+use core::{error::Error, hint::black_box, time::Duration};
+use std::{collections::VecDeque, process, time::Instant};
+
+use measured::{Arguments, Span};
 use zk_std::{
     Call, Client, CreateMode, Error as RequestError, StandingEvent, Ustring, zk_proto::AddWatchMode,
 };
 
 type Failure = Box<dyn Error>;
 
-struct Arguments {
-    workload: String,
-    address: String,
-    n: usize,
-    warm_up: usize,
-    window: usize,
-    tag: String,
-    hold: Duration,
-}
-
 fn main() -> Result<(), Failure> {
-    let arguments = arguments()?;
+    let arguments = Arguments::read("ours-std")?;
     match arguments.workload.as_str() {
         "w1" => one_at_a_time(&arguments)?,
         "w2" => {
@@ -56,36 +48,12 @@ fn main() -> Result<(), Failure> {
         }
         "w5" => one_time_watches(&arguments)?,
         "w5p" => standing_watch(&arguments)?,
-        "w6" => idle_sessions(&arguments)?,
+        "w6" => idle::sessions(&arguments)?,
         "w7" => drop(connect(&arguments.address, LONG)?.get_data(PATH).wait()?),
         other => return Err(format!("{other}: known are w1 w2 w3 w3c w4 w5 w5p w6 w7").into()),
     }
     // The session is left to time out: ending it is no part of what is measured.
     process::exit(0);
-}
-
-fn arguments() -> Result<Arguments, Failure> {
-    fn variable<T: FromStr>(name: &str) -> Option<T> {
-        env::var(name).ok()?.parse().ok()
-    }
-    let words: Vec<String> = env::args().skip(1).collect();
-    let [workload, address, n, rest @ ..] = &words[..] else {
-        return Err("usage: bench_client WORKLOAD HOST:PORT N [WARM-UP]".into());
-    };
-    let window = match workload.as_str() {
-        "w1" => 1,
-        "w4" => 64,
-        _ => 256,
-    };
-    Ok(Arguments {
-        workload: workload.clone(),
-        address: address.clone(),
-        n: n.parse()?,
-        warm_up: rest.first().map_or(Ok(0), |warm_up| warm_up.parse())?,
-        window: variable("ZKB_WINDOW").unwrap_or(window),
-        tag: variable("ZKB_TAG").unwrap_or_else(|| process::id().to_string()),
-        hold: Duration::from_secs_f64(variable("ZKB_HOLD").unwrap_or(20.0)),
-    })
 }
 
 fn connect(address: &str, session_timeout: Duration) -> Result<Client, Failure> {
@@ -188,101 +156,6 @@ fn standing_watch(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn idle_sessions(arguments: &Arguments) -> Result<(), Failure> {
-    let base = status("VmRSS");
-    let begun = Instant::now();
-    let mut clients = Vec::with_capacity(arguments.n);
-    for _ in 0..arguments.n {
-        let client = connect(&arguments.address, Duration::from_secs(6))?;
-        client.get_data(PATH).wait()?;
-        clients.push(client);
-    }
-    let connecting = begun.elapsed();
-    thread::sleep(Duration::from_secs(2));
-    let span = Span::begin();
-    thread::sleep(arguments.hold);
-    let (user, system) = span.cpu();
-    let (rss, n) = (status("VmRSS"), arguments.n);
-    println!(
-        "{{\"client\":\"{CLIENT}\",\"workload\":\"w6\",\"n\":{n},\"wall_s\":{:.3},\"connect_s\":{:.3},\"cpu_s\":{:.4},\
-         \"base_kb\":{base},\"rss_kb\":{rss},\"kb_per_session\":{:.2},\"threads\":{}}}",
-        span.begun.elapsed().as_secs_f64(),
-        connecting.as_secs_f64(),
-        user + system,
-        rss.saturating_sub(base) as f64 / n as f64,
-        status("Threads"),
-    );
-    Ok(())
-}
-
-/// What a stretch of the program takes.
-struct Span {
-    begun: Instant,
-    usage: Usage,
-}
-
-impl Span {
-    fn begin() -> Self {
-        let usage = getrusage(UsageWho::RUSAGE_SELF).expect("a process can ask for its own usage");
-        Self { begun: Instant::now(), usage }
-    }
-
-    /// Seconds of user and of system time.
-    fn cpu(&self) -> (f64, f64) {
-        let now = Self::begin().usage;
-        let seconds = |now: TimeVal, then: TimeVal| {
-            let passed = now - then;
-            passed.tv_sec() as f64 + passed.tv_usec() as f64 * 1e-6
-        };
-        (
-            seconds(now.user_time(), self.usage.user_time()),
-            seconds(now.system_time(), self.usage.system_time()),
-        )
-    }
-
-    fn end(self, arguments: &Arguments, latencies: &mut [Duration]) {
-        let wall = self.begun.elapsed().as_secs_f64();
-        let (user, system) = self.cpu();
-        let usage = Self::begin().usage;
-        let voluntary = usage.voluntary_context_switches() - self.usage.voluntary_context_switches();
-        let involuntary = usage.involuntary_context_switches() - self.usage.involuntary_context_switches();
-        let n = arguments.n;
-        println!(
-            "{{\"client\":\"{CLIENT}\",\"workload\":\"{}\",\"n\":{n},\"window\":{},\"wall_s\":{wall:.6},\"ops_s\":{:.0},\
-             \"user_s\":{user:.6},\"sys_s\":{system:.6},\"cpu_us_op\":{:.4},\"vcsw\":{voluntary},\"icsw\":{involuntary},\
-             \"peak_rss_kb\":{},\"threads\":{}{}}}",
-            arguments.workload,
-            arguments.window,
-            n as f64 / wall,
-            (user + system) * 1e6 / n as f64,
-            status("VmHWM"),
-            status("Threads"),
-            quantiles(latencies),
-        );
-    }
-}
-
-fn quantiles(latencies: &mut [Duration]) -> String {
-    latencies.sort_unstable();
-    let quantile = |part: f64| {
-        let index = (latencies.len() - 1) as f64 * part;
-        latencies[index as usize].as_secs_f64() * 1e6
-    };
-    if latencies.is_empty() {
-        return String::new();
-    }
-    let (p50, p99, p999) = (quantile(0.5), quantile(0.99), quantile(0.999));
-    format!(",\"p50_us\":{p50:.2},\"p99_us\":{p99:.2},\"p999_us\":{p999:.2}")
-}
-
-/// A number of `/proc/self/status`, in KiB where it is a size; 0 where there is none.
-fn status(key: &str) -> u64 {
-    let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
-    line.and_then(|value| value.split_whitespace().next()?.parse().ok()).unwrap_or(0)
-}
-
-const CLIENT: &str = "ours-std";
 const PATH: &str = "/bench/node";
 const DATA: &[u8] = &[b'x'; 100];
 const LONG: Duration = Duration::from_secs(30);
