@@ -2,8 +2,9 @@
 
 use core::{net::SocketAddr, time::Duration};
 use std::{
-    io::{ErrorKind, Read, Write},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::TcpStream,
+    process::{self, Child, Stdio},
 };
 
 use zk_proto::{
@@ -258,4 +259,51 @@ fn a_client_that_takes_no_answers_is_not_read_from_and_loses_none() {
     }
     let set = SetDataRequest { path: "/a".into(), data: None, version: 0 };
     assert_eq!(client.ask(&Request::SetData(set)), Some(ErrorCode::OK));
+}
+
+/// A child process that ends with the test.
+struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_program_serves_and_takes_faults_from_its_input() {
+    let mut program = process::Command::new(env!("CARGO_BIN_EXE_zk-sim"));
+    program.args(["serve", "--servers", "3", "--port", "0"]);
+    program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut program = Program(program.spawn().expect("the program of this crate"));
+    let mut told = BufReader::new(program.0.stdout.take().expect("it is piped")).lines();
+    let mut line = || told.next().expect("a line").expect("text");
+    let servers: Vec<SocketAddr> =
+        line().split(',').map(|server| server.parse().expect("an address")).collect();
+    assert_eq!(servers.len(), 3);
+    assert_eq!(Client::connect(servers[1]).create("/a", b"", CreateMode::Ephemeral), Some(ErrorCode::OK));
+
+    let mut faults = program.0.stdin.take().expect("it is piped");
+    writeln!(faults, "crash 2\nleader 3\nleader").expect("it reads");
+    assert_eq!(line(), "server 3 leads");
+    assert!(TcpStream::connect(servers[1]).is_err());
+}
+
+#[test]
+fn the_program_says_what_it_does_not_know() {
+    let cases: [(&[&str], &str); 4] = [
+        (&[], "a command is missing"),
+        (&["server"], "server: not a command"),
+        (&["serve", "--port", "70000"], "--port \"70000\": not a number from 0 to 65535"),
+        (&["serve", "--servers"], "--servers: a value is missing"),
+    ];
+    for (words, error) in cases {
+        let output = process::Command::new(env!("CARGO_BIN_EXE_zk-sim")).args(words).output();
+        let output = output.expect("the program of this crate");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(told.starts_with(error) && told.contains("usage: zk-sim serve"), "{words:?}: {told}");
+        assert_eq!(output.status.code(), Some(2));
+    }
 }

@@ -1,6 +1,6 @@
 //! Serves a simulated ensemble on ports of 127.0.0.1 until it is killed; faults are lines on standard input.
 //!
-//! `serve [--servers N] [--port P] [--version V] [--tick MILLISECONDS] [--read-only]`
+//! `zk-sim serve [--servers N] [--port P] [--version V] [--tick MILLISECONDS] [--read-only]`
 
 use core::time::Duration;
 use std::{io, process::ExitCode, thread};
@@ -11,11 +11,12 @@ use zk_sim::{
 };
 
 fn main() -> ExitCode {
-    if std::env::args().nth(1).is_some_and(|word| word == "--help") {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if words.iter().any(|word| word == "--help") {
         println!("{USAGE}");
         return ExitCode::SUCCESS;
     }
-    let (options, port) = match arguments(std::env::args().skip(1)) {
+    let (options, port) = match arguments(words.into_iter()) {
         Ok(wanted) => wanted,
         Err(what) => {
             eprintln!("{what}\n{USAGE}");
@@ -52,6 +53,11 @@ fn serve(served: &Served) {
 
 fn arguments(mut words: impl Iterator<Item = String>) -> Result<(Options, u16), String> {
     let (mut options, mut port) = (Options { servers: 3, ..Options::default() }, 2181);
+    match words.next() {
+        Some(word) if word == "serve" => {}
+        Some(word) => return Err(format!("{word}: not a command")),
+        None => return Err("a command is missing".to_owned()),
+    }
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word}: a value is missing"));
         match word.as_str() {
@@ -72,7 +78,8 @@ fn number<T: TryFrom<u64>>(name: &str, word: &str, least: u64, most: u64) -> Res
     number.ok_or_else(|| format!("{name} {word:?}: not a number from {least} to {most}"))
 }
 
-const USAGE: &str = "usage: serve [--servers N] [--port P] [--version V] [--tick MILLISECONDS] [--read-only]
+const USAGE: &str =
+    "usage: zk-sim serve [--servers N] [--port P] [--version V] [--tick MILLISECONDS] [--read-only]
   --servers    how many servers there are; 3 unless told
   --port       the port of the first server, the others follow; 0: any free ports; 2181 unless told
   --version    whose behaviour is played where versions differ: 3.4, 3.6, 3.8, 3.9; 3.9 unless told
