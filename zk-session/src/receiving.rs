@@ -392,35 +392,37 @@ impl Session {
                 return self.disconnect(DisconnectReason::UnexpectedReply { xid: ReplyHeader::EVENT_XID });
             }
         }
-        for fired in fired {
-            if fired.early {
-                self.keep_early(zxid, &event, fired);
-            } else {
-                self.tell_watch(zxid, &event, fired);
-            }
+        if let Some((last, others)) = fired.split_last() {
+            others.iter().for_each(|fired| self.on_fired(zxid, event.clone(), *fired));
+            self.on_fired(zxid, event, *last);
+        }
+        self.watches.give_back(fired);
+    }
+
+    fn on_fired(&mut self, zxid: Zxid, event: WatcherEvent, fired: Fired) {
+        if fired.early {
+            self.keep_early(zxid, event, fired);
+        } else {
+            self.tell_watch(zxid, event, fired);
         }
     }
 
     /// Keeps an event until its owner has been told of the gap before it. What is too much lies within that gap:
     /// owners are told to look again.
-    fn keep_early(&mut self, zxid: Zxid, event: &WatcherEvent, fired: Fired) {
+    fn keep_early(&mut self, zxid: Zxid, event: WatcherEvent, fired: Fired) {
         let Some(connection) = &mut self.connection else { return };
         if connection.early_events.len() < MAX_EARLY_EVENTS {
             // Its path lies in all that was read with it.
             let path = Ustring::from_bytes(Bytes::copy_from_slice(event.path.as_bytes()));
-            connection.early_events.push((zxid, WatcherEvent { path, ..event.clone() }, fired));
+            connection.early_events.push((zxid, WatcherEvent { path, ..event }, fired));
         }
     }
 
-    pub(crate) fn tell_watch(&mut self, zxid: Zxid, event: &WatcherEvent, fired: Fired) {
-        self.emit(Event::Watch(WatchEvent {
-            request: fired.owner,
-            event_type: event.event_type,
-            state: event.state,
-            path: self.chroot.client_path(&event.path),
-            zxid,
-            last: fired.last,
-        }));
+    pub(crate) fn tell_watch(&mut self, zxid: Zxid, event: WatcherEvent, fired: Fired) {
+        let WatcherEvent { event_type, state, mut path } = event;
+        self.chroot.undo_path(&mut path);
+        let Fired { owner: request, last, .. } = fired;
+        self.emit(Event::Watch(WatchEvent { request, event_type, state, path, zxid, last }));
     }
 
     fn on_watches_set(&mut self, batch: &Batch, err: ErrorCode) {

@@ -99,7 +99,7 @@ impl Session {
             self.emit(Event::WatchesRestored { from, to });
             for (zxid, event, fired) in early {
                 if self.watches.has(fired.owner) {
-                    self.tell_watch(zxid, &event, fired);
+                    self.tell_watch(zxid, event, fired);
                 }
             }
         }

@@ -180,6 +180,8 @@ pub(crate) struct Watches {
     pub(crate) recursive: usize,
     /// No ancestor with a longer path is worth looking up.
     longest_recursive: usize,
+    /// Room for those who hear of an event, for the next one to use.
+    room: Vec<Fired>,
 }
 
 /// A watch that hears of an event.
@@ -234,9 +236,9 @@ impl Watches {
     }
 
     /// Resolves an event to those who hear of it, in the order of registration, and ends the one-time watches
-    /// among them.
+    /// among them. Once they are told, their room is [given back](Self::give_back).
     pub(crate) fn fire(&mut self, event: EventType, path: &Ustring) -> Vec<Fired> {
-        let mut fired = Vec::new();
+        let mut fired = core::mem::take(&mut self.room);
         for (&Key { kind, owner, .. }, arming) in self.at(path.as_bytes()) {
             if kind.hears(event) && kind != WatchKind::PersistentRecursive {
                 let early = kind.is_persistent() && arming.has_gap();
@@ -264,6 +266,13 @@ impl Watches {
             self.forget(ended.owner);
         }
         fired
+    }
+
+    pub(crate) fn give_back(&mut self, mut fired: Vec<Fired>) {
+        if fired.capacity() <= MOST_ROOM {
+            fired.clear();
+            self.room = fired;
+        }
     }
 
     pub(crate) fn has(&self, owner: RequestId) -> bool {
@@ -371,6 +380,9 @@ impl Watches {
         self.by_key.range::<dyn Place, _>(from).take_while(move |(key, _)| *key.path == *path)
     }
 }
+
+/// For more than so many owners at once, room is made anew.
+const MOST_ROOM: usize = 16;
 
 /// Whether the event is one of the four that servers send, after which one-time watches are gone there.
 pub(crate) fn is_known(event: EventType) -> bool {

@@ -95,7 +95,8 @@ impl Driver {
         if self.has_more { Some(Duration::ZERO) } else { due }
     }
 
-    /// What has happened, each thing once and in order.
+    /// What has happened, each thing once and in order. What isn't taken before the next [`pump`](Self::pump) is kept,
+    /// however much it is.
     #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
         if let Some(event) = self.events.pop_front() { Some(event) } else { self.act() }
