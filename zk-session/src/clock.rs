@@ -131,6 +131,7 @@ impl Session {
         if self.deadlines.is_empty() {
             self.deadlines = VecDeque::new();
         }
+        self.watches.shrink();
         self.outbox.shrink();
     }
 

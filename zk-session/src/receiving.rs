@@ -396,7 +396,7 @@ impl Session {
             others.iter().for_each(|fired| self.on_fired(zxid, event.clone(), *fired));
             self.on_fired(zxid, event, *last);
         }
-        self.watches.give_back(fired);
+        self.watches.take_back(fired);
     }
 
     fn on_fired(&mut self, zxid: Zxid, event: WatcherEvent, fired: Fired) {

@@ -236,7 +236,7 @@ impl Watches {
     }
 
     /// Resolves an event to those who hear of it, in the order of registration, and ends the one-time watches
-    /// among them. Once they are told, their room is [given back](Self::give_back).
+    /// among them. Once they are told, their room is [taken back](Self::take_back).
     pub(crate) fn fire(&mut self, event: EventType, path: &Ustring) -> Vec<Fired> {
         let mut fired = core::mem::take(&mut self.room);
         for (&Key { kind, owner, .. }, arming) in self.at(path.as_bytes()) {
@@ -268,11 +268,17 @@ impl Watches {
         fired
     }
 
-    pub(crate) fn give_back(&mut self, mut fired: Vec<Fired>) {
+    /// Takes back the room of those who have heard.
+    pub(crate) fn take_back(&mut self, mut fired: Vec<Fired>) {
         if fired.capacity() <= MOST_ROOM {
             fired.clear();
             self.room = fired;
         }
+    }
+
+    /// Gives memory back that nothing needs.
+    pub(crate) fn shrink(&mut self) {
+        self.room = Vec::new();
     }
 
     pub(crate) fn has(&self, owner: RequestId) -> bool {

@@ -32,6 +32,7 @@ impl Line {
         let mut heard = Vec::new();
         self.reader.push(bytes);
         self.chunk.answered.clear();
+        self.chunk.overtaking.clear();
         self.chunk.events.clear();
         while self.misfit.is_none() {
             let result = match self.reader.next() {

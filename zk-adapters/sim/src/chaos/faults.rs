@@ -400,6 +400,7 @@ impl Chaos {
         let longest = self.world.ensemble().options().longest_session_timeout();
         for client in self.world.clients() {
             *self.world.network(client) = Network::default();
+            self.world.hurry(client);
             self.world.lay_ghosts(client);
             // Others go on as they are, or find out for themselves that nobody is there: but for those who were granted a
             // timeout that no server grants.

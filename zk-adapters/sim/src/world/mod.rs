@@ -393,6 +393,14 @@ impl World {
         }
     }
 
+    /// What is on its way to and from a session arrives now, however slow the network was.
+    pub(crate) fn hurry(&mut self, client: ClientId) {
+        if let Some(link) = &mut self.clients[client.0].link {
+            link.to_client.hurry(self.now);
+            link.to_server.hurry(self.now);
+        }
+    }
+
     /// Loses what is on its way to and from a session, and nothing else.
     pub fn lose_flight(&mut self, client: ClientId) {
         if let Some(link) = &mut self.clients[client.0].link {

@@ -168,6 +168,11 @@ impl Pipe {
         }
     }
 
+    /// What is on its way arrives now, in order.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        self.pieces.iter_mut().for_each(|(due, _)| *due = now.min(*due));
+    }
+
     /// Loses what is on its way.
     pub(super) fn clear(&mut self) {
         self.pieces.clear();
