@@ -203,6 +203,7 @@ fn start(network: Network, change: impl FnOnce(&mut Config)) -> (Client, Session
     let mut config = Config::new("zk1".parse().expect("a connect string"));
     change(&mut config);
     let session = zk_client::Recording::default().open(config, zk_session::Instant::ZERO);
+    #[cfg_attr(not(feature = "tls"), expect(clippy::needless_update, reason = "there is more with TLS"))]
     let security = Security { network: Some(network), ..Security::default() };
     let shared = Arc::new(Shared::new(session, security));
     ticker::spawn(&shared).expect("a thread");

@@ -17,8 +17,15 @@ pub(crate) struct Secured {
     connection: Mutex<ClientConnection>,
     /// What was read and isn't deciphered yet.
     inbox: Mutex<Inbox>,
+    outbox: Mutex<Outbox>,
+}
+
+#[derive(Default)]
+struct Outbox {
     /// What is enciphered and hasn't left yet.
-    outbox: Mutex<Vec<u8>>,
+    bytes: Vec<u8>,
+    /// Why nothing more can leave.
+    broken: Option<io::Error>,
 }
 
 struct Inbox {
@@ -47,22 +54,25 @@ impl Secured {
             stream,
             connection: Mutex::new(connection),
             inbox: Mutex::new(inbox),
-            outbox: Mutex::new(Vec::new()),
+            outbox: Mutex::default(),
         })
     }
 
-    /// Writes what the socket takes. Each record is enciphered once the one before has left, and counts as taken then.
+    /// Writes what the socket takes. Each record is enciphered once the one before has left, and counts as taken then:
+    /// some of it may have left where the rest can't, which the next call tells.
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let mut outbox = lock(&self.outbox);
-        self.flush(&mut outbox)?;
+        let Outbox { bytes: outbox, broken } = &mut *lock(&self.outbox);
+        if let Some(error) = broken.take() {
+            return Err(error);
+        }
+        self.flush(outbox)?;
         let mut taken = 0;
         for record in bytes.chunks(RECORD) {
-            self.encipher(record, &mut outbox)?;
+            let outcome = self.encipher(record, outbox).and_then(|()| self.flush(outbox));
             taken += record.len();
-            match self.flush(&mut outbox) {
-                Ok(()) => {}
-                Err(error) if is_pause(error.kind()) => break,
-                Err(error) => return Err(error),
+            if let Err(error) = outcome {
+                *broken = Some(error).filter(|error| !is_pause(error.kind()));
+                break;
             }
         }
         Ok(taken)
@@ -88,7 +98,8 @@ impl Secured {
     }
 
     pub(crate) fn has_rest(&self) -> bool {
-        !lock(&self.outbox).is_empty()
+        let outbox = lock(&self.outbox);
+        !outbox.bytes.is_empty() || outbox.broken.is_some()
     }
 
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -147,3 +158,62 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The most that a record holds.
 const RECORD: usize = 16 << 10;
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, net::TcpListener, thread};
+
+    use rustls::{
+        ServerConfig, ServerConnection, StreamOwned,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    };
+    use zk_harness::Certificates;
+
+    use super::*;
+
+    /// Reads so much and then is gone; tells how much it has read.
+    fn server(
+        certificates: &Certificates,
+        listener: TcpListener,
+        enough: usize,
+    ) -> thread::JoinHandle<usize> {
+        let identity = certificates.client();
+        let chain = CertificateDer::pem_file_iter(&identity.certificate).expect("a file");
+        let chain = chain.collect::<Result<_, _>>().expect("certificates");
+        let key = PrivateKeyDer::from_pem_file(&identity.key).expect("a key");
+        let config =
+            ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).expect("a pair");
+        thread::spawn(move || {
+            let connection = ServerConnection::new(config.into()).expect("a connection");
+            let mut stream = StreamOwned::new(connection, listener.accept().expect("a client").0);
+            let mut heard = 0;
+            while heard < enough {
+                heard += stream.read(&mut [0; RECORD]).expect("bytes");
+            }
+            heard
+        })
+    }
+
+    /// INV-03: of what a server can have heard, nobody says that it was never sent.
+    #[test]
+    fn what_has_left_is_taken_though_the_rest_can_not_leave() {
+        let folder = std::env::temp_dir().join(format!("zk-std-secured-{}", std::process::id()));
+        let certificates = Certificates::create(&folder).expect("certificates");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let server = server(&certificates, listener, 5 * RECORD);
+        let stream = TcpStream::connect(address).expect("a connection");
+        let tls = Tls::new(certificates.authority());
+        let name = ServerAddr { host: "localhost".into(), port: address.port() };
+        let secured = Secured::handshake(&tls, &name, stream, Duration::from_secs(20)).expect("a handshake");
+
+        let bytes = vec![7; 64 << 20];
+        let mut taken = 0;
+        while let Ok(count) = secured.write(&bytes[taken..]) {
+            taken += count;
+        }
+        let heard = server.join().expect("it has read enough");
+        assert!(taken >= heard && taken < bytes.len(), "{taken} are taken, {heard} were heard");
+        fs::remove_dir_all(folder).expect("it is there");
+    }
+}

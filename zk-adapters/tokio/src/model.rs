@@ -168,6 +168,7 @@ fn begin(network: Network, change: impl FnOnce(&mut Config)) -> (Client, Session
     change(&mut config);
     let session = Recording::default().open(config, zk_session::Instant::ZERO);
     let shared = Arc::new(Shared::new(session, Epoch::new(tokio::time::Instant::now().into_std())));
+    #[cfg_attr(not(feature = "tls"), expect(clippy::needless_update, reason = "there is more with TLS"))]
     let security = Security { network: Some(network), ..Security::default() };
     let driver = Driver::new(Arc::clone(&shared), security);
     let events = SessionEvents::new(Arc::clone(&shared));

@@ -47,7 +47,7 @@ async fn handshake(tls: Tls, server: ServerAddr, stream: TcpStream) -> Result<Tr
     let (config, name) = loaded.map_err(|error| TlsError::Io(io::Error::other(error)))??;
     let connected = TlsConnector::from(config).connect(name, stream).await;
     let stream = Box::new(connected.map_err(TlsError::of_handshake)?);
-    Ok(Transport::Secured { stream, has_rest: false })
+    Ok(Transport::Secured { stream, has_rest: false, broken: None })
 }
 
 /// What bytes are written to and read from.
@@ -59,6 +59,8 @@ pub(crate) enum Transport {
         stream: Box<TlsStream<TcpStream>>,
         /// It took something that hasn't left yet.
         has_rest: bool,
+        /// Why nothing more can leave.
+        broken: Option<io::Error>,
     },
     #[cfg(test)]
     Model(crate::model::Stream),
@@ -70,10 +72,9 @@ impl Transport {
         match self {
             Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
             #[cfg(feature = "tls")]
-            Self::Secured { stream, has_rest } => {
-                let written = Pin::new(&mut **stream).poll_write(context, bytes);
+            Self::Secured { stream, has_rest, broken } => {
                 *has_rest = true;
-                written
+                write_records(stream, broken, bytes, context)
             }
             #[cfg(test)]
             Self::Model(stream) => stream.poll_write(bytes, context),
@@ -86,9 +87,11 @@ impl Transport {
         match self {
             Self::Plain(_) => Ok(()),
             #[cfg(feature = "tls")]
+            Self::Secured { broken, .. } if broken.is_some() => broken.take().map_or(Ok(()), Err),
+            #[cfg(feature = "tls")]
             Self::Secured { has_rest: false, .. } => Ok(()),
             #[cfg(feature = "tls")]
-            Self::Secured { stream, has_rest } => match Pin::new(&mut **stream).poll_flush(context) {
+            Self::Secured { stream, has_rest, .. } => match Pin::new(&mut **stream).poll_flush(context) {
                 Poll::Pending => Ok(()),
                 Poll::Ready(outcome) => {
                     *has_rest = false;
@@ -132,3 +135,33 @@ impl Transport {
         }
     }
 }
+
+/// Writes record by record, so that it is known of which some may have left where the rest can't: it counts as taken.
+#[cfg(feature = "tls")]
+fn write_records(
+    stream: &mut TlsStream<TcpStream>,
+    broken: &mut Option<io::Error>,
+    bytes: &[u8],
+    context: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut taken = 0;
+    for record in bytes.chunks(RECORD) {
+        let count = match Pin::new(&mut *stream).poll_write(context, record) {
+            Poll::Pending => 0,
+            Poll::Ready(Ok(count)) => count,
+            Poll::Ready(Err(error)) => {
+                *broken = Some(error);
+                return Poll::Ready(Ok(taken + record.len()));
+            }
+        };
+        taken += count;
+        if count < record.len() {
+            break;
+        }
+    }
+    if taken > 0 { Poll::Ready(Ok(taken)) } else { Poll::Pending }
+}
+
+/// The most that a record holds.
+#[cfg(feature = "tls")]
+const RECORD: usize = 16 << 10;
