@@ -44,7 +44,8 @@ impl fmt::Debug for Driver {
     }
 }
 
-/// The session's commands. What they ask for is done at the next [`pump`](Self::pump).
+/// The session's commands. What they ask for is done at the next [`pump`](Self::pump), or prepared for it when the
+/// events are taken.
 impl Driver {
     /// Accepts a request: its one outcome comes as [`Event::Reply`](zk_session::Event::Reply) under the id that is
     /// returned. See [`Session::submit`](zk_session::Session::submit).
@@ -58,8 +59,9 @@ impl Driver {
         options: RequestOptions,
     ) -> Result<RequestId, SubmitError> {
         self.has_more = true;
-        // What is sent and ended by time is at the next pump.
-        self.session.submit(request, options, NO_LATER)
+        // Without a deadline, the next pump is early enough to look at the clock.
+        let now = if options.deadline.is_some() { self.now() } else { NO_LATER };
+        self.session.submit(request, options, now)
     }
 
     /// Gives up a request: see [`Session::cancel`](zk_session::Session::cancel).

@@ -1,7 +1,7 @@
 use core::time::Duration;
 use std::{collections::VecDeque, net::TcpStream, time::Instant};
 
-use zk_client::{Machine, Recording};
+use zk_client::{Machine, NO_LATER, Recording};
 use zk_session::{Action, Config, ConnectionId, Epoch, Event};
 
 use crate::{
@@ -96,7 +96,7 @@ impl Driver {
     }
 
     /// What has happened, each thing once and in order. What isn't taken before the next [`pump`](Self::pump) is kept,
-    /// however much it is.
+    /// however much it is. Connections are begun and given up here too, in the order in which the session says so.
     #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
         if let Some(event) = self.events.pop_front() { Some(event) } else { self.act() }
@@ -175,6 +175,8 @@ impl Driver {
             Action::Send { connection, bytes } => {
                 if let Some(link) = self.link.as_mut().filter(|link| link.connection == connection) {
                     link.send(bytes);
+                    // It is known that nothing of it has left, until the next pump.
+                    self.session.handle_sent(connection, 0, NO_LATER);
                 }
             }
             Action::Connect { connection, server } => {

@@ -175,19 +175,20 @@ fn a_session_that_hears_without_end_is_kept_alive() {
 
     let (client, _events) = Client::connect(&served.connect_string()).expect("another session");
     let begun = Instant::now();
-    let (mut events, pings) = (0, driver.session().stats().pings);
-    while begun.elapsed() < tick * 10 {
+    // One in each third of the session timeout.
+    let (mut events, enough) = (0, driver.session().stats().pings + 4);
+    while driver.session().stats().pings < enough {
+        assert!(begun.elapsed() < PATIENCE, "{:?}", driver.session().stats());
         // The event comes before the answer.
         client.set_data("/busy", "", -1).wait().expect("an answer");
         driver.pump();
         while let Some(event) = driver.poll_event() {
-            assert!(matches!(event, Event::Watch(_)), "{event:?}");
+            // A machine may be busy.
+            assert!(matches!(event, Event::Watch(_) | Event::Late { .. }), "{event:?}");
             events += 1;
         }
     }
     assert!(events > 100, "{events}");
-    // One in each third of the session timeout.
-    assert!(driver.session().stats().pings >= pings + 4, "{:?}", driver.session().stats());
 }
 
 /// It does the same again, and tells no secret.

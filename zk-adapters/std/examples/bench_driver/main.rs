@@ -116,11 +116,12 @@ impl Pumped {
         if limit.is_zero() {
             return Ok(());
         }
-        let mut watched = vec![PollFd::new(self.woken.as_fd(), PollFlags::POLLIN)];
-        watched.extend(self.driver.socket().map(|(_, socket)| {
+        let woken = || PollFd::new(self.woken.as_fd(), PollFlags::POLLIN);
+        let socket = self.driver.socket().map(|(_, socket)| {
             let writable = if self.driver.wants_to_write() { PollFlags::POLLOUT } else { PollFlags::empty() };
             PollFd::new(socket.as_fd(), PollFlags::POLLIN | writable)
-        }));
+        });
+        let mut watched = [woken(), socket.unwrap_or_else(woken)];
         let limit = PollTimeout::try_from(limit.as_micros().div_ceil(1000)).unwrap_or(PollTimeout::MAX);
         poll(&mut watched, limit)?;
         if watched[0].any().unwrap_or_default() {
