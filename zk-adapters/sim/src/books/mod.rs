@@ -210,7 +210,8 @@ impl Books {
             Input::Sent(connection, count) => self.lines.sent(*connection, *count),
             Input::Disconnected(connection) => {
                 let ended = self.lines.ended(*connection);
-                self.ended(ended, true);
+                // The session may have left it before, and said so in an action that wasn't polled.
+                self.ended(ended, self.is_exact);
             }
             Input::RemoveWatch(watch) => self.watches.given_up(*watch),
             Input::AddAuth(info) => {
