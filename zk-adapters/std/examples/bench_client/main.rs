@@ -12,7 +12,7 @@ mod idle;
 mod measured;
 
 use core::{error::Error, hint::black_box, time::Duration};
-use std::{collections::VecDeque, process, time::Instant};
+use std::{collections::VecDeque, process};
 
 use measured::{Arguments, Span};
 use zk_std::{
@@ -62,25 +62,11 @@ fn connect(address: &str, session_timeout: Duration) -> Result<Client, Failure> 
 
 fn one_at_a_time(arguments: &Arguments) -> Result<(), Failure> {
     let client = connect(&arguments.address, LONG)?;
-    let get = || -> Result<(), Failure> {
-        assert_eq!(
-            client.get_data(Ustring::from_static(PATH)).wait()?.data.map_or(0, |data| data.len()),
-            DATA.len()
-        );
+    arguments.time_each(|| {
+        let znode = client.get_data(Ustring::from_static(PATH)).wait()?;
+        assert_eq!(znode.data.map_or(0, |data| data.len()), DATA.len());
         Ok(())
-    };
-    for _ in 0..arguments.warm_up {
-        get()?;
-    }
-    let mut latencies = Vec::with_capacity(arguments.n);
-    let span = Span::begin();
-    for _ in 0..arguments.n {
-        let begun = Instant::now();
-        get()?;
-        latencies.push(begun.elapsed());
-    }
-    span.end(arguments, &mut latencies);
-    Ok(())
+    })
 }
 
 /// As many requests under way as the window has room for: each that ends makes room for the next.

@@ -39,6 +39,25 @@ impl Arguments {
             tag: variable("ZKB_TAG").unwrap_or_else(|| process::id().to_string()),
         })
     }
+
+    /// Does something as often as was asked for, one time after the other, and times each.
+    pub(crate) fn time_each(
+        &self,
+        mut once: impl FnMut() -> Result<(), Box<dyn Error>>,
+    ) -> Result<(), Box<dyn Error>> {
+        for _ in 0..self.warm_up {
+            once()?;
+        }
+        let mut latencies = Vec::with_capacity(self.n);
+        let span = Span::begin();
+        for _ in 0..self.n {
+            let begun = Instant::now();
+            once()?;
+            latencies.push(begun.elapsed());
+        }
+        span.end(self, &mut latencies);
+        Ok(())
+    }
 }
 
 /// What a stretch of the program takes.

@@ -14,7 +14,6 @@ use std::{
     io::{Read, Write},
     os::{fd::AsFd, unix::net::UnixStream},
     process,
-    time::Instant,
 };
 
 use measured::{Arguments, Span};
@@ -33,7 +32,10 @@ fn main() -> Result<(), Failure> {
     let mut pumped = Pumped::connect(&arguments)?;
     let read = get(PATH, false);
     match arguments.workload.as_str() {
-        "w1" => one_at_a_time(&arguments, &mut pumped)?,
+        "w1" => arguments.time_each(|| {
+            check(&pumped.ask(&read)?);
+            Ok(())
+        })?,
         "w2" => {
             outstanding(&arguments, &mut pumped, |driver, _| driver.submit(&read, RequestOptions::default()))?
         }
@@ -143,22 +145,6 @@ impl Pumped {
         self.submit(request)?;
         self.answer()
     }
-}
-
-fn one_at_a_time(arguments: &Arguments, pumped: &mut Pumped) -> Result<(), Failure> {
-    let request = get(PATH, false);
-    for _ in 0..arguments.warm_up {
-        check(&pumped.ask(&request)?);
-    }
-    let mut latencies = Vec::with_capacity(arguments.n);
-    let span = Span::begin();
-    for _ in 0..arguments.n {
-        let begun = Instant::now();
-        check(&pumped.ask(&request)?);
-        latencies.push(begun.elapsed());
-    }
-    span.end(arguments, &mut latencies);
-    Ok(())
 }
 
 /// As many requests under way as the window has room for: each that ends makes room for the next.
