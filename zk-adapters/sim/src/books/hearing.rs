@@ -31,9 +31,7 @@ impl Line {
     pub(super) fn hear(&mut self, bytes: &[u8], takes_read_only: bool, highest: &mut Zxid) -> Vec<Heard> {
         let mut heard = Vec::new();
         self.reader.push(bytes);
-        self.chunk.answered.clear();
-        self.chunk.overtaking.clear();
-        self.chunk.events.clear();
+        self.chunk.clear();
         while self.misfit.is_none() {
             let result = match self.reader.next() {
                 Ok(Some(frame)) if self.response.is_none() => self.hear_response(&frame, takes_read_only),

@@ -37,6 +37,16 @@ pub(super) struct Chunk {
     pub(super) events: Vec<Ustring>,
 }
 
+impl Chunk {
+    /// The next one begins, in the same room.
+    pub(super) fn clear(&mut self) {
+        let Self { answered, overtaking, events } = self;
+        answered.clear();
+        overtaking.clear();
+        events.clear();
+    }
+}
+
 impl Meetings {
     /// A call was made.
     pub(super) fn called(&mut self, input: &Input, now: Instant) {
