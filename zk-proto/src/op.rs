@@ -87,6 +87,7 @@ bodies! {
 bodies! {
     /// A reply without its header: the record of an operation that succeeded.
     #[expect(clippy::exhaustive_enums, reason = "a client has to handle the reply to each operation")]
+    #[repr(u64)]
     Response {
         records {
             /// To create.

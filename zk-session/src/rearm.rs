@@ -1,13 +1,13 @@
 //! Watches armed again: after a reconnect, or where a server has dropped them (`DataTree.setWatches`).
 
-use alloc::{collections::BTreeSet, sync::Arc, vec::Vec};
-use core::ops::Bound;
+use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
 
 use zk_proto::{Request, SetWatches, SetWatches2, Ustring, Vector, Zxid};
 
 use crate::{
     RequestId,
-    watches::{Arming, Key, WatchKind, Watches, wire_path},
+    roster::Watch,
+    watches::{Arming, WatchKind, Watches, wire_path},
 };
 
 /// Arms a session's watches again: batch by batch, each with a zxid that none of its watches has been checked
@@ -22,10 +22,9 @@ pub(crate) struct Rearm {
     /// What is still to be sent, the next one last.
     passes: Vec<Pass>,
     /// Paths at which a recursive watch would replace a child watch.
-    late_children: BTreeSet<Arc<[u8]>>,
-    /// The last watch that has been sent in the current pass.
-    cursor: Option<Key>,
-    batches: u64,
+    late_children: BTreeSet<Box<[u8]>>,
+    /// How far the current pass has come: up to the watch of this owner.
+    cursor: Option<RequestId>,
     /// Batches that are sent and not acknowledged.
     unacknowledged: usize,
     /// Those among them that hold persistent watches.
@@ -57,12 +56,12 @@ impl Pass {
         }
     }
 
-    fn takes(self, key: &Key, arming: Arming, late_children: &BTreeSet<Arc<[u8]>>) -> bool {
-        let Arming::Lost { checked, .. } = arming else { return false };
-        let is_late = || key.kind == WatchKind::Child && late_children.contains(&key.path);
+    fn takes(self, watch: &Watch, late_children: &BTreeSet<Box<[u8]>>) -> bool {
+        let Arming::Lost { checked, .. } = watch.arming else { return false };
+        let is_late = || watch.kind == WatchKind::Child && late_children.contains(&watch.path);
         match self {
-            Self::Persistent { .. } => key.kind.is_persistent(),
-            Self::OneTime { checked: pass } => !key.kind.is_persistent() && checked == pass && !is_late(),
+            Self::Persistent { .. } => watch.kind.is_persistent(),
+            Self::OneTime { checked: pass } => !watch.kind.is_persistent() && checked == pass && !is_late(),
             Self::LateChild { checked: pass } => checked == pass && is_late(),
         }
     }
@@ -72,19 +71,17 @@ impl Pass {
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Batch {
-    number: u64,
     persistent: bool,
-    after: Option<Key>,
-    to: Key,
+    owners: Vec<RequestId>,
 }
 
 impl Rearm {
     pub(crate) fn new(watches: &Watches) -> Self {
         let mut one_time = BTreeSet::new();
         let mut persistent_since = None;
-        for (key, arming) in &watches.by_key {
-            let Arming::Lost { checked, .. } = *arming else { continue };
-            if key.kind.is_persistent() {
+        for watch in watches.iter() {
+            let Arming::Lost { checked, .. } = watch.arming else { continue };
+            if watch.kind.is_persistent() {
                 persistent_since = Some(persistent_since.map_or(checked, |since: Zxid| since.min(checked)));
             } else {
                 one_time.insert(checked);
@@ -99,7 +96,6 @@ impl Rearm {
             passes,
             late_children,
             cursor: None,
-            batches: 0,
             unacknowledged: 0,
             unacknowledged_persistent: 0,
             gap_from: persistent_since,
@@ -152,37 +148,42 @@ impl Rearm {
     }
 
     fn batch_of(&mut self, pass: Pass, watches: &mut Watches, max_len: usize) -> Option<(Request, Batch)> {
-        let after = self.cursor.clone();
-        let from = after.clone().map_or(Bound::Unbounded, Bound::Excluded);
         let mut paths = Paths::default();
-        self.batches += 1;
-        for (key, arming) in watches.by_key.range_mut((from, Bound::Unbounded)) {
-            if !pass.takes(key, *arming, &self.late_children) {
-                continue;
+        let mut owners = Vec::new();
+        for seat in watches.seats_after(self.cursor) {
+            let Some((owner, watch)) = watches.seated(seat) else { continue };
+            let kind = watch.kind;
+            if pass.takes(watch, &self.late_children) {
+                if !paths.push(watch, max_len) {
+                    break;
+                }
+                // Who else waits for the same is heard for by the same path.
+                watches.each_beside(seat, |owner, watch| {
+                    if watch.kind == kind && pass.takes(watch, &self.late_children) {
+                        watch.arming.send();
+                        owners.push(owner);
+                    }
+                });
             }
-            if !paths.push(key, max_len) {
-                break;
-            }
-            if let Arming::Lost { checked, with_connection } = *arming {
-                *arming = Arming::Sent { checked, with_connection, batch: self.batches };
-            }
-            self.cursor = Some(key.clone());
+            self.cursor = Some(owner);
         }
         if paths.is_empty() {
             return None;
         }
-        let to = self.cursor.clone()?;
         let persistent = matches!(pass, Pass::Persistent { .. });
-        Some((paths.into_request(pass), Batch { number: self.batches, persistent, after, to }))
+        Some((paths.into_request(pass), Batch { persistent, owners }))
     }
 
     /// The server has armed this batch. Persistent watches count as armed only when their owners have been
     /// told the gap.
     pub(crate) fn acknowledged(&mut self, watches: &mut Watches, batch: &Batch) {
         self.answered(batch);
-        for arming in batch.of(watches).map(|(_, arming)| arming) {
-            if !batch.persistent {
-                *arming = Arming::Armed;
+        if batch.persistent {
+            return;
+        }
+        for owner in &batch.owners {
+            if let Some(watch) = watches.of_mut(*owner).filter(|watch| watch.arming.is_sent()) {
+                watch.arming = Arming::Armed;
             }
         }
     }
@@ -190,7 +191,9 @@ impl Rearm {
     /// The server has refused this batch: its watches end. Tells their owners and paths.
     pub(crate) fn refused(&mut self, watches: &mut Watches, batch: &Batch) -> Vec<(RequestId, Ustring)> {
         self.answered(batch);
-        let owners: Vec<_> = batch.of(watches).map(|(key, _)| key.owner).collect();
+        let mut owners = batch.owners.clone();
+        owners.sort_unstable();
+        owners.retain(|owner| watches.of_mut(*owner).is_some_and(|watch| watch.arming.is_sent()));
         owners.into_iter().filter_map(|owner| Some((owner, watches.remove(owner)?.0))).collect()
     }
 
@@ -211,31 +214,23 @@ impl Rearm {
 
 impl Batch {
     /// The paths of the recursive watches in it.
-    pub(crate) fn recursive(&self, watches: &Watches) -> Vec<Ustring> {
+    pub(crate) fn recursive(&self, watches: &mut Watches) -> Vec<Ustring> {
         if !self.persistent {
             return Vec::new();
         }
-        let after = self.after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        let range = watches.by_key.range::<Key, _>((after, Bound::Included(&self.to)));
-        let is_in = |arming: &Arming| matches!(arming, Arming::Sent { batch, .. } if *batch == self.number);
-        let recursive =
-            range.filter(|(key, arming)| key.kind == WatchKind::PersistentRecursive && is_in(arming));
-        recursive.map(|(key, _)| wire_path(&key.path)).collect()
-    }
-
-    fn of<'a>(&'a self, watches: &'a mut Watches) -> impl Iterator<Item = (&'a Key, &'a mut Arming)> {
-        let after = self.after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        watches
-            .by_key
-            .range_mut::<Key, _>((after, Bound::Included(&self.to)))
-            .filter(|(_, arming)| matches!(arming, Arming::Sent { batch, .. } if *batch == self.number))
+        let watches = self.owners.iter().filter_map(|owner| {
+            let watch = watches.of_mut(*owner)?;
+            let is_meant = watch.kind == WatchKind::PersistentRecursive && watch.arming.is_sent();
+            is_meant.then(|| wire_path(&watch.path))
+        });
+        watches.collect()
     }
 }
 
 /// The paths of one batch, by kind.
 #[derive(Default)]
 struct Paths {
-    lists: [Vec<Arc<[u8]>>; WatchKind::LAST as usize + 1],
+    lists: [Vec<Ustring>; WatchKind::LAST as usize + 1],
     len: usize,
 }
 
@@ -245,9 +240,8 @@ impl Paths {
     }
 
     /// Adds a watch, unless the frame would become too long by it.
-    fn push(&mut self, Key { path, kind, .. }: &Key, max_len: usize) -> bool {
-        let list = &self.lists[*kind as usize];
-        if list.last() == Some(path) || (planted!(ChildWatchesStayLost) && *kind == WatchKind::Child) {
+    fn push(&mut self, Watch { path, kind, .. }: &Watch, max_len: usize) -> bool {
+        if planted!(ChildWatchesStayLost) && *kind == WatchKind::Child {
             return true;
         }
         let len = self.len + LENGTH_PREFIX + path.len();
@@ -255,7 +249,7 @@ impl Paths {
             return false;
         }
         self.len = len;
-        self.lists[*kind as usize].push(path.clone());
+        self.lists[*kind as usize].push(wire_path(path));
         true
     }
 
@@ -263,8 +257,7 @@ impl Paths {
         let relative_zxid = pass.relative_zxid();
         let [data, exist, child, persistent, recursive] = self.lists.map(|mut paths| {
             paths.sort_unstable();
-            let paths = paths.into_iter().map(|path| wire_path(&path));
-            paths.collect::<Vector<_>>()
+            Vector::from(paths)
         });
         match pass {
             Pass::OneTime { .. } | Pass::LateChild { .. } => Request::SetWatches(SetWatches {

@@ -431,7 +431,7 @@ impl Session {
         };
         if err == ErrorCode::OK {
             rearm.acknowledged(&mut self.watches, batch);
-            for path in batch.recursive(&self.watches) {
+            for path in batch.recursive(&mut self.watches) {
                 self.rearm_children_at(&path);
             }
         } else {

@@ -197,7 +197,7 @@ impl Session {
             timers: Timers::default(),
             connection: None,
             requests: Requests::default(),
-            watches: Watches::default(),
+            watches: Watches::new(seed),
             identity: Identity {
                 timeout: Duration::from_millis(config.session_timeout_millis().unsigned_abs().into()),
                 last_zxid: resume.as_ref().map_or(Zxid(0), |credentials| credentials.last_zxid),

@@ -29,7 +29,7 @@ impl Session {
     /// Before 3.9 the last mode of a path wins: where others watch, a persistent watch may have replaced theirs.
     pub(crate) fn unwatch_at_server(&mut self, path: Ustring, given_up: WatchKind) {
         if self.watches.has_any_at(&path) && !planted!(RemovesOthersWatches) {
-            if given_up.is_persistent() && !self.watches.has_at(&path, given_up) {
+            if given_up.is_persistent() && !self.watches.has_at(path.as_bytes(), given_up) {
                 self.rearm_at(&path, |_| true);
             }
             return;
@@ -86,10 +86,10 @@ impl Session {
         let is_covered = !kind.is_persistent() && self.watches.cover(&path, kind);
         if !on_wire && !is_covered {
             // The persistent watch that was to hear for it is gone.
-            self.watches.add_unarmed(path, kind, owner, zxid);
+            self.watches.add_unarmed(&path, kind, owner, zxid);
             return self.rearm();
         }
-        self.watches.add(path.clone(), kind, owner);
+        self.watches.add(&path, kind, owner);
         if kind == WatchKind::PersistentRecursive {
             self.rearm_children_at(&path);
         } else if on_wire && is_covered {

@@ -1,18 +1,14 @@
 //! The registered watches: added when a reply says that they are armed, removed when they fire
 //! (ZooKeeper's `ZKWatchManager`).
 
-use alloc::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    vec::Vec,
-};
-use core::{borrow::Borrow, cmp::Ordering, ops::Bound};
+use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
 
 use zk_proto::{Bytes, EventType, Ustring, WatcherType, Zxid};
 
 use crate::{
     RequestId,
-    owners::{Owners, Watched},
+    by_path::ByPath,
+    roster::{Roster, Seat, Watch},
 };
 
 /// What a watch waits for.
@@ -26,7 +22,6 @@ pub(crate) enum WatchKind {
 }
 
 impl WatchKind {
-    const FIRST: Self = Self::Data;
     pub(crate) const LAST: Self = Self::PersistentRecursive;
 
     pub(crate) const fn is_persistent(self) -> bool {
@@ -57,89 +52,10 @@ impl WatchKind {
     }
 }
 
-/// Which watch it is. The path is the server's; the owner is the request that set the watch.
-///
-/// Paths mostly differ in their ends, so those are compared first: it takes one comparison of numbers, where the paths
-/// themselves begin alike and lie elsewhere in memory.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[cfg_attr(feature = "model", derive(Hash))]
-pub(crate) struct Key {
-    ending: u64,
-    pub(crate) path: Arc<[u8]>,
-    pub(crate) kind: WatchKind,
-    pub(crate) owner: RequestId,
-}
-
 /// A path as the protocol has it.
 pub(crate) fn wire_path(path: &[u8]) -> Ustring {
     Ustring::from_bytes(Bytes::copy_from_slice(path))
 }
-
-/// The last eight bytes of a path as a number.
-fn ending(path: &[u8]) -> u64 {
-    match path.last_chunk() {
-        Some(last) => u64::from_be_bytes(*last),
-        None => path.iter().fold(0, |ending, byte| ending << 8 | u64::from(*byte)),
-    }
-}
-
-/// What keys are ordered by, wherever it lies: a search needs no key of its own.
-trait Place {
-    fn ending(&self) -> u64;
-    fn rest(&self) -> (&[u8], WatchKind, RequestId);
-}
-
-impl Place for Key {
-    fn ending(&self) -> u64 {
-        self.ending
-    }
-
-    fn rest(&self) -> (&[u8], WatchKind, RequestId) {
-        (&self.path, self.kind, self.owner)
-    }
-}
-
-/// Where the watches at a path begin.
-struct Beginning<'a> {
-    ending: u64,
-    path: &'a [u8],
-}
-
-impl Place for Beginning<'_> {
-    fn ending(&self) -> u64 {
-        self.ending
-    }
-
-    fn rest(&self) -> (&[u8], WatchKind, RequestId) {
-        (self.path, WatchKind::FIRST, RequestId(0))
-    }
-}
-
-impl<'a> Borrow<dyn Place + 'a> for Key {
-    fn borrow(&self) -> &(dyn Place + 'a) {
-        self
-    }
-}
-
-impl Ord for dyn Place + '_ {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.ending().cmp(&other.ending()).then_with(|| self.rest().cmp(&other.rest()))
-    }
-}
-
-impl PartialOrd for dyn Place + '_ {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for dyn Place + '_ {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for dyn Place + '_ {}
 
 /// Where a watch stands with the server.
 ///
@@ -155,14 +71,25 @@ pub(crate) enum Arming {
         checked: Zxid,
         with_connection: bool,
     },
+    /// In a batch that isn't answered yet.
     Sent {
         checked: Zxid,
         with_connection: bool,
-        batch: u64,
     },
 }
 
 impl Arming {
+    /// It goes into a batch.
+    pub(crate) const fn send(&mut self) {
+        if let Self::Lost { checked, with_connection } = *self {
+            *self = Self::Sent { checked, with_connection };
+        }
+    }
+
+    pub(crate) const fn is_sent(self) -> bool {
+        matches!(self, Self::Sent { .. })
+    }
+
     /// The owner of a persistent watch hasn't been told the gap yet.
     const fn has_gap(self) -> bool {
         matches!(self, Self::Lost { with_connection: true, .. } | Self::Sent { with_connection: true, .. })
@@ -170,14 +97,13 @@ impl Arming {
 }
 
 /// All watches of a session.
-#[derive(Clone, Debug, Default)]
-#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
+#[derive(Clone, Debug)]
 pub(crate) struct Watches {
-    pub(crate) by_key: BTreeMap<Key, Arming>,
-    by_owner: Owners,
+    roster: Roster,
+    by_path: ByPath,
     /// Recursive ones count too.
     persistent: usize,
-    pub(crate) recursive: usize,
+    recursive: usize,
     /// No ancestor with a longer path is worth looking up.
     longest_recursive: usize,
     /// Room for those who hear of an event, for the next one to use.
@@ -196,76 +122,99 @@ pub(crate) struct Fired {
 }
 
 impl Watches {
+    /// None yet. With another seed they lie elsewhere in memory, and that is all.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            roster: Roster::default(),
+            by_path: ByPath::new(seed),
+            persistent: 0,
+            recursive: 0,
+            longest_recursive: 0,
+            room: Vec::new(),
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.by_key.len()
+        self.roster.len()
     }
 
     /// Registers a watch that the server has just armed.
-    pub(crate) fn add(&mut self, path: Ustring, kind: WatchKind, owner: RequestId) {
+    pub(crate) fn add(&mut self, path: &Ustring, kind: WatchKind, owner: RequestId) {
         self.insert(path, kind, owner, Arming::Armed);
     }
 
     /// Registers a watch that no server has armed: it has been told everything up to `checked`.
-    pub(crate) fn add_unarmed(&mut self, path: Ustring, kind: WatchKind, owner: RequestId, checked: Zxid) {
+    pub(crate) fn add_unarmed(&mut self, path: &Ustring, kind: WatchKind, owner: RequestId, checked: Zxid) {
         self.insert(path, kind, owner, Arming::Lost { checked, with_connection: false });
     }
 
-    fn insert(&mut self, path: Ustring, kind: WatchKind, owner: RequestId, arming: Arming) {
+    fn insert(&mut self, path: &Ustring, kind: WatchKind, owner: RequestId, arming: Arming) {
         self.persistent += usize::from(kind.is_persistent());
         if kind == WatchKind::PersistentRecursive {
             self.recursive += 1;
             self.longest_recursive = self.longest_recursive.max(path.len());
         }
-        let path: Arc<[u8]> = path.as_bytes().into();
-        self.by_owner.insert(owner, (path.clone(), kind));
-        self.by_key.insert(Key { ending: ending(&path), path, kind, owner }, arming);
+        let watch = Watch { path: path.as_bytes().into(), kind, arming, next: None, previous: None };
+        match self.roster.push(owner, watch) {
+            Some(seat) => self.link(seat),
+            None => self.link_all(),
+        }
     }
 
     /// Forgets the watch that this request set, and tells its path.
     pub(crate) fn remove(&mut self, owner: RequestId) -> Option<(Ustring, WatchKind)> {
-        self.forget(owner).map(|(path, kind)| (wire_path(&path), kind))
+        let watch = self.forget(self.roster.seat_of(owner)?)?;
+        self.compact();
+        Some((Ustring::from_bytes(watch.path.into()), watch.kind))
     }
 
-    fn forget(&mut self, owner: RequestId) -> Option<Watched> {
-        let (path, kind) = self.by_owner.remove(owner)?;
-        self.persistent -= usize::from(kind.is_persistent());
-        self.recursive -= usize::from(kind == WatchKind::PersistentRecursive);
-        let key = Key { ending: ending(&path), path, kind, owner };
-        self.by_key.remove(&key);
-        Some((key.path, kind))
+    /// The other watches keep their seats until they are compacted.
+    fn forget(&mut self, seat: Seat) -> Option<Watch> {
+        let watch = self.roster.take(seat)?;
+        self.persistent -= usize::from(watch.kind.is_persistent());
+        self.recursive -= usize::from(watch.kind == WatchKind::PersistentRecursive);
+        self.unlink(seat, &watch);
+        Some(watch)
     }
 
     /// Resolves an event to those who hear of it, in the order of registration, and ends the one-time watches
     /// among them. Once they are told, their room is [taken back](Self::take_back).
     pub(crate) fn fire(&mut self, event: EventType, path: &Ustring) -> Vec<Fired> {
         let mut fired = core::mem::take(&mut self.room);
-        for (&Key { kind, owner, .. }, arming) in self.at(path.as_bytes()) {
-            if kind.hears(event) && kind != WatchKind::PersistentRecursive {
-                let early = kind.is_persistent() && arming.has_gap();
-                fired.push(Fired { owner, last: !kind.is_persistent() && is_known(event), early });
+        let is_last = is_known(event);
+        let mut next = self.first_at(path.as_bytes());
+        while let Some(seat) = next {
+            let Some((owner, watch)) = self.roster.get(seat) else { break };
+            next = watch.next;
+            let is_heard = watch.kind.hears(event) && watch.kind != WatchKind::PersistentRecursive;
+            if !is_heard || (planted!(OneWatchFires) && !fired.is_empty()) {
+                continue;
+            }
+            let is_persistent = watch.kind.is_persistent();
+            let last = !is_persistent && is_last;
+            fired.push(Fired { owner, last, early: is_persistent && watch.arming.has_gap() });
+            if last && !planted!(WatchesFireTwice) {
+                self.forget(seat);
             }
         }
         if self.recursive > 0 && event != EventType::NODE_CHILDREN_CHANGED {
-            let known =
-                ancestors(path.as_bytes()).filter(|ancestor| ancestor.len() <= self.longest_recursive);
-            for ancestor in known {
-                let recursive =
-                    self.at(ancestor).filter(|(key, _)| key.kind == WatchKind::PersistentRecursive);
-                fired.extend(recursive.map(|(key, arming)| Fired {
-                    owner: key.owner,
-                    last: false,
-                    early: arming.has_gap(),
-                }));
-            }
+            self.fire_recursive(path, &mut fired);
         }
         fired.sort_unstable();
-        if planted!(OneWatchFires) {
-            fired.truncate(1);
-        }
-        for ended in fired.iter().filter(|fired| fired.last && !planted!(WatchesFireTwice)) {
-            self.forget(ended.owner);
-        }
+        self.compact();
         fired
+    }
+
+    fn fire_recursive(&self, path: &Ustring, fired: &mut Vec<Fired>) {
+        let ancestors =
+            ancestors(path.as_bytes()).filter(|ancestor| ancestor.len() <= self.longest_recursive);
+        let watches = ancestors.flat_map(|ancestor| self.at(ancestor));
+        let recursive = watches.filter(|(_, watch)| watch.kind == WatchKind::PersistentRecursive);
+        fired.extend(recursive.map(|(owner, watch)| Fired {
+            owner,
+            last: false,
+            early: watch.arming.has_gap(),
+        }));
     }
 
     /// Takes back the room of those who have heard.
@@ -279,19 +228,21 @@ impl Watches {
     /// Gives memory back that nothing needs.
     pub(crate) fn shrink(&mut self) {
         self.room = Vec::new();
+        self.roster.shrink();
+        self.by_path.shrink();
     }
 
     pub(crate) fn has(&self, owner: RequestId) -> bool {
-        self.by_owner.contains(owner)
+        self.roster.seat_of(owner).is_some()
     }
 
     pub(crate) fn has_any_at(&self, path: &Ustring) -> bool {
-        self.at(path.as_bytes()).next().is_some()
+        self.first_at(path.as_bytes()).is_some()
     }
 
     /// Whether there is a watch of this kind at this path.
-    pub(crate) fn has_at(&self, path: &Ustring, kind: WatchKind) -> bool {
-        self.at(path.as_bytes()).any(|(key, _)| key.kind == kind)
+    pub(crate) fn has_at(&self, path: &[u8], kind: WatchKind) -> bool {
+        self.at(path).any(|(_, watch)| watch.kind == kind)
     }
 
     /// Whether a persistent watch at this path hears all that a one-time watch of this kind would. A recursive one
@@ -300,7 +251,7 @@ impl Watches {
         if self.persistent == 0 {
             return false;
         }
-        let has = |kind| self.has_at(path, kind);
+        let has = |kind| self.has_at(path.as_bytes(), kind);
         match one_time {
             WatchKind::Child => has(WatchKind::Persistent) && !has(WatchKind::PersistentRecursive),
             WatchKind::Data | WatchKind::Exist | WatchKind::Persistent | WatchKind::PersistentRecursive => {
@@ -311,15 +262,37 @@ impl Watches {
 
     /// Who watches this path in a way that removeWatches of this type means, in the order of registration.
     pub(crate) fn owners_of_type(&self, path: &Ustring, kind: WatcherType) -> Vec<RequestId> {
-        let mut owners: Vec<_> = self
-            .at(path.as_bytes())
-            .filter(|(key, _)| key.kind.is_of(kind))
-            .map(|(key, _)| key.owner)
-            .collect();
+        let meant = self.at(path.as_bytes()).filter(|(_, watch)| watch.kind.is_of(kind));
+        let mut owners: Vec<_> = meant.map(|(owner, _)| owner).collect();
         owners.sort_unstable();
         owners
     }
 
+    /// Paths that have a child watch and a recursive one.
+    pub(crate) fn children_under_recursive(&self) -> BTreeSet<Box<[u8]>> {
+        if self.recursive == 0 {
+            return BTreeSet::new();
+        }
+        let recursive = self.iter().filter(|watch| watch.kind == WatchKind::PersistentRecursive);
+        let has_child = |watch: &&Watch| self.has_at(&watch.path, WatchKind::Child);
+        recursive.filter(has_child).map(|watch| watch.path.clone()).collect()
+    }
+
+    /// In the order of registration.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Watch> {
+        self.roster.iter().map(|(_, watch)| watch)
+    }
+
+    /// Ends all watches, in the order of registration.
+    pub(crate) fn end_all(&mut self) -> impl Iterator<Item = (RequestId, Ustring)> + use<> {
+        let rest = Self { by_path: self.by_path.emptied(0), ..Self::new(0) };
+        let ended = core::mem::replace(self, rest).roster.into_iter();
+        ended.map(|(owner, watch)| (owner, Ustring::from_bytes(watch.path.into())))
+    }
+}
+
+/// How they stand with the server.
+impl Watches {
     /// Some of the watches at this path have to be armed again; tells whether there are any.
     pub(crate) fn disarm_at(
         &mut self,
@@ -327,23 +300,25 @@ impl Watches {
         last_zxid: Zxid,
         which: impl Fn(WatchKind) -> bool,
     ) -> bool {
-        let keys = self.at(path.as_bytes()).map(|(key, _)| key).filter(|key| which(key.kind));
-        let keys: Vec<_> = keys.cloned().collect();
-        for key in &keys {
-            if let Some(arming @ Arming::Armed) = self.by_key.get_mut(key) {
-                *arming = Arming::Lost { checked: last_zxid, with_connection: false };
+        let mut are_any = false;
+        self.each_at(self.first_at(path.as_bytes()), |_, watch| {
+            if which(watch.kind) {
+                are_any = true;
+                if watch.arming == Arming::Armed {
+                    watch.arming = Arming::Lost { checked: last_zxid, with_connection: false };
+                }
             }
-        }
-        !keys.is_empty()
+        });
+        are_any
     }
 
     /// The server has forgotten all watches; those that were armed have been told everything up to `last_zxid`.
     pub(crate) fn connection_lost(&mut self, last_zxid: Zxid) {
-        for (key, arming) in &mut self.by_key {
-            *arming = match *arming {
+        for watch in self.roster.iter_mut() {
+            watch.arming = match watch.arming {
                 Arming::Armed => Arming::Lost { checked: last_zxid, with_connection: true },
                 Arming::Lost { checked, .. } | Arming::Sent { checked, .. } => {
-                    let is_forgotten = planted!(RearmsFromLastZxid) && !key.kind.is_persistent();
+                    let is_forgotten = planted!(RearmsFromLastZxid) && !watch.kind.is_persistent();
                     let checked = if is_forgotten { last_zxid } else { checked };
                     Arming::Lost { checked, with_connection: true }
                 }
@@ -351,39 +326,136 @@ impl Watches {
         }
     }
 
-    /// Ends all watches, in the order of registration.
-    pub(crate) fn end_all(&mut self) -> impl Iterator<Item = (RequestId, Ustring)> + use<> {
-        let ended = core::mem::take(self);
-        ended.by_owner.into_iter().map(|(owner, (path, _))| (owner, wire_path(&path)))
-    }
-
-    /// Paths that have a child watch and a recursive one.
-    pub(crate) fn children_under_recursive(&self) -> BTreeSet<Arc<[u8]>> {
-        if self.recursive == 0 {
-            return BTreeSet::new();
-        }
-        let recursive = self.by_key.keys().filter(|key| key.kind == WatchKind::PersistentRecursive);
-        let has_child = |key: &&Key| self.at(&key.path).any(|(key, _)| key.kind == WatchKind::Child);
-        recursive.filter(has_child).map(|key| key.path.clone()).collect()
-    }
-
     /// The persistent watches are armed, and their owners know what they may have missed. Tells whether there
     /// are any.
     pub(crate) fn persistent_restored(&mut self) -> bool {
         let mut are_some = false;
-        for (key, arming) in &mut self.by_key {
-            if key.kind.is_persistent() && matches!(arming, Arming::Sent { .. }) {
-                *arming = Arming::Armed;
+        for watch in self.roster.iter_mut() {
+            if watch.kind.is_persistent() && matches!(watch.arming, Arming::Sent { .. }) {
+                watch.arming = Arming::Armed;
                 are_some = true;
             }
         }
         are_some
     }
 
-    fn at<'a>(&'a self, path: &'a [u8]) -> impl Iterator<Item = (&'a Key, &'a Arming)> {
-        let first = Beginning { ending: ending(path), path };
-        let from = (Bound::Included(&first as &dyn Place), Bound::Unbounded);
-        self.by_key.range::<dyn Place, _>(from).take_while(move |(key, _)| *key.path == *path)
+    /// The seats of all whose owners come after this one, in the order of registration, those of watches that are gone
+    /// too.
+    pub(crate) fn seats_after(&self, owner: Option<RequestId>) -> impl Iterator<Item = Seat> + use<> {
+        self.roster.seats_after(owner)
+    }
+
+    pub(crate) fn seated(&self, seat: Seat) -> Option<(RequestId, &Watch)> {
+        self.roster.get(seat)
+    }
+
+    pub(crate) fn of_mut(&mut self, owner: RequestId) -> Option<&mut Watch> {
+        let (_, watch) = self.roster.get_mut(self.roster.seat_of(owner)?)?;
+        Some(watch)
+    }
+
+    /// Goes over all watches at the path of this one.
+    pub(crate) fn each_beside(&mut self, seat: Seat, then: impl FnMut(RequestId, &mut Watch)) {
+        let first = self.roster.get(seat).and_then(|(_, watch)| self.first_at(&watch.path));
+        self.each_at(first, then);
+    }
+
+    fn each_at(&mut self, first: Option<Seat>, mut then: impl FnMut(RequestId, &mut Watch)) {
+        let mut next = first;
+        while let Some(seat) = next {
+            let Some((owner, watch)) = self.roster.get_mut(seat) else { break };
+            next = watch.next;
+            then(owner, watch);
+        }
+    }
+}
+
+/// The watches at a path, each of which knows the next.
+impl Watches {
+    fn at(&self, path: &[u8]) -> impl Iterator<Item = (RequestId, &Watch)> {
+        let mut next = self.first_at(path);
+        core::iter::from_fn(move || {
+            let (owner, watch) = self.roster.get(next?)?;
+            next = watch.next;
+            Some((owner, watch))
+        })
+    }
+
+    fn first_at(&self, path: &[u8]) -> Option<Seat> {
+        let is_there = |seat| self.roster.get(seat).is_some_and(|(_, watch)| *watch.path == *path);
+        self.by_path.find(self.by_path.tag(path), is_there)
+    }
+
+    fn link(&mut self, seat: Seat) {
+        let Some((_, watch)) = self.roster.get(seat) else { return };
+        let tag = self.by_path.tag(&watch.path);
+        let next = self.first_at(&watch.path);
+        match next {
+            Some(first) => self.by_path.replace(tag, first, seat),
+            None => self.by_path.insert(tag, seat),
+        }
+        if let Some((_, watch)) = self.roster.get_mut(seat) {
+            (watch.next, watch.previous) = (next, None);
+        }
+        if let Some((_, neighbour)) = next.and_then(|next| self.roster.get_mut(next)) {
+            neighbour.previous = Some(seat);
+        }
+    }
+
+    /// The watch has left its seat.
+    fn unlink(&mut self, seat: Seat, Watch { path, next, previous, .. }: &Watch) {
+        if let Some((_, neighbour)) = next.and_then(|next| self.roster.get_mut(next)) {
+            neighbour.previous = *previous;
+        }
+        if let Some((_, neighbour)) = previous.and_then(|previous| self.roster.get_mut(previous)) {
+            neighbour.next = *next;
+            return;
+        }
+        let tag = self.by_path.tag(path);
+        match *next {
+            Some(next) => self.by_path.replace(tag, seat, next),
+            None => self.by_path.remove(tag, seat),
+        }
+    }
+
+    /// All seats have changed.
+    fn link_all(&mut self) {
+        self.by_path = self.by_path.emptied(self.roster.len());
+        for seat in self.roster.seats_after(None) {
+            self.link(seat);
+        }
+    }
+
+    fn compact(&mut self) {
+        if self.roster.compact() {
+            self.link_all();
+        }
+    }
+}
+
+/// Where they lie doesn't count.
+#[cfg(feature = "model")]
+impl Watches {
+    fn parts(&self) -> impl core::hash::Hash + PartialEq {
+        let watches = self.roster.iter().map(|(owner, watch)| (owner, &watch.path, watch.kind, watch.arming));
+        (watches.collect::<Vec<_>>(), self.longest_recursive)
+    }
+}
+
+#[cfg(feature = "model")]
+impl PartialEq for Watches {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+#[cfg(feature = "model")]
+impl Eq for Watches {}
+
+#[cfg(feature = "model")]
+impl core::hash::Hash for Watches {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
     }
 }
 
@@ -431,7 +503,7 @@ mod tests {
 
     #[test]
     fn kinds_hear_what_the_servers_table_says() {
-        let mut watches = Watches::default();
+        let mut watches = Watches::new(0);
         let kinds = [
             WatchKind::Data,
             WatchKind::Exist,
@@ -442,7 +514,7 @@ mod tests {
         let mut heard = |event| {
             for (id, kind) in kinds.into_iter().enumerate() {
                 watches.remove(RequestId(id as u64));
-                watches.add(path("/a"), kind, RequestId(id as u64));
+                watches.add(&path("/a"), kind, RequestId(id as u64));
             }
             watches
                 .fire(event, &path("/a"))
