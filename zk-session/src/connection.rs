@@ -5,16 +5,17 @@ use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
 use core::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use zk_proto::{ErrorCode, FrameDecoder, Frames, ReplyHeader, Request, ServerAddr, WatcherEvent, Zxid};
+use zk_proto::{ErrorCode, FrameDecoder, Frames, ReplyHeader, Request, ServerAddr};
 
 use crate::{
     ConnectionId, DisconnectReason, Instant,
     accepted::Accepted,
+    action::WatchEvent,
     auth::AuthSent,
     rearm::{Batch, Rearm},
     requests::{HandOut, Requests, Sent},
     sasl::Exchange,
-    watches::Fired,
+    watches::wire_path,
 };
 
 /// One connection, or an attempt at one.
@@ -50,7 +51,7 @@ pub(crate) struct Connection {
     /// In a box, for it is gone once all is armed.
     pub(crate) rearm: Option<Box<Rearm>>,
     /// Events of persistent watches that came before their owners could be told of the gap.
-    pub(crate) early_events: Vec<(Zxid, WatcherEvent, Fired)>,
+    pub(crate) early_events: Vec<WatchEvent>,
     pub(crate) growth: Option<Growth>,
     /// When `Ready` was told.
     pub(crate) ready_at: Option<Instant>,
@@ -428,6 +429,16 @@ impl Connection {
         self.auths.pop_front_if(|sent| sent.end <= handed_out)
     }
 
+    /// Keeps an event until its owner has been told of the gap before it. What is too much lies within that gap: owners
+    /// are told to look again.
+    pub(crate) fn keep_early(&mut self, mut event: WatchEvent) {
+        if self.early_events.len() < MAX_EARLY_EVENTS {
+            // Its path lies in all that was read with it.
+            event.path = wire_path(event.path.as_bytes());
+            self.early_events.push(event);
+        }
+    }
+
     /// Nothing is in flight, queued or half received: memory that traffic had needed can go.
     pub(crate) fn shrink(&mut self) {
         self.decoder.shrink();
@@ -459,6 +470,8 @@ impl Xids {
     }
 }
 
+/// So many events may wait for the gap before them to be told.
+const MAX_EARLY_EVENTS: usize = 64;
 /// What a server may answer ahead of earlier requests.
 const REFUSED_EARLY: [ErrorCode; 5] = [
     ErrorCode::NOT_READ_ONLY,

@@ -6,7 +6,7 @@ use zk_proto::{DecodeError, Frames, Jute as _, ReplyHeader, Response};
 
 use crate::{
     Action, Delivery, Event, Failure, RequestError, Session,
-    action::Reply,
+    action::{Reply, WatchEvent},
     requests::{Place, Unread},
 };
 
@@ -15,36 +15,83 @@ use crate::{
 #[derive(Clone, Default)]
 #[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Outbox {
-    /// Each with the number of unread replies that come before it, and after the one before it.
-    actions: VecDeque<(usize, Action)>,
-    /// So many unread replies come after the last action.
-    replies: usize,
+    /// Each with what comes before it, and after the one before it.
+    actions: VecDeque<(Before, Action)>,
+    /// Events of watches are many and small. Each with the number of unread replies that come before it, and after what
+    /// is before those.
+    heard: VecDeque<(usize, WatchEvent)>,
+    /// What comes after the last action.
+    rest: Before,
     /// What unread replies lie in; nothing, if there are none.
     frames: Frames,
+}
+
+/// What isn't kept as an action.
+#[derive(Clone, Copy, Default)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
+struct Before {
+    /// So many events of watches, with the replies between them.
+    heard: usize,
+    /// So many unread replies after those.
+    replies: usize,
+}
+
+/// What is next.
+#[derive(Clone, Copy)]
+enum Turn {
+    Reply,
+    Heard,
+    Action,
 }
 
 impl Outbox {
     #[inline]
     pub(crate) fn push(&mut self, action: Action) {
-        self.actions.push_back((core::mem::take(&mut self.replies), action));
+        self.actions.push_back((core::mem::take(&mut self.rest), action));
     }
 
     /// Puts in a reply that lies in the frames to be kept next.
     #[inline]
     pub(crate) fn push_unread(&mut self) {
-        self.replies += 1;
+        self.rest.replies += 1;
     }
 
-    /// Whether an unread reply is next; from now on it counts as told.
     #[inline(always)]
-    fn is_reply_next(&mut self) -> bool {
-        let replies = match self.actions.front_mut() {
-            Some((replies, _)) => replies,
-            None => &mut self.replies,
+    pub(crate) fn push_heard(&mut self, event: WatchEvent) {
+        self.heard.push_back((core::mem::take(&mut self.rest.replies), event));
+        self.rest.heard += 1;
+    }
+
+    /// What is next; a reply counts as told from now on.
+    #[inline(always)]
+    fn turn(&mut self) -> Turn {
+        let before = self.actions.front_mut().map_or(&mut self.rest, |(before, _)| before);
+        let (replies, next) = if before.heard == 0 {
+            (&mut before.replies, Turn::Action)
+        } else if let Some((replies, _)) = self.heard.front_mut() {
+            (replies, Turn::Heard)
+        } else {
+            return Turn::Action;
         };
-        let is_reply = *replies > 0;
-        *replies -= usize::from(is_reply);
-        is_reply
+        if *replies == 0 {
+            return next;
+        }
+        *replies -= 1;
+        Turn::Reply
+    }
+
+    #[inline(always)]
+    fn pop_heard(&mut self) -> Option<WatchEvent> {
+        let before = self.actions.front_mut().map_or(&mut self.rest, |(before, _)| before);
+        before.heard -= 1;
+        let (_, event) = self.heard.pop_front()?;
+        Some(event)
+    }
+
+    #[inline(always)]
+    fn pop_action(&mut self) -> Option<Action> {
+        let (_, action) = self.actions.pop_front()?;
+        Some(action)
     }
 
     /// Keeps frames while replies in them are unread.
@@ -52,9 +99,9 @@ impl Outbox {
         self.frames = frames;
     }
 
-    /// How many actions wait, beside unread replies.
+    /// How much waits, beside unread replies.
     pub(crate) fn waiting(&self) -> usize {
-        self.actions.len()
+        self.actions.len() + self.heard.len()
     }
 
     /// Lets the first two change places.
@@ -69,7 +116,7 @@ impl Outbox {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.actions.is_empty() && self.replies == 0
+        self.waiting() == 0 && self.rest.replies == 0
     }
 
     /// Gives memory back that an emptied outbox still holds.
@@ -82,24 +129,30 @@ impl Outbox {
 
 impl Session {
     /// What has to be done next, each thing once and in order; none if there is nothing more for now.
+    #[inline]
     pub fn poll_action(&mut self) -> Option<Action> {
-        if self.outbox.is_reply_next()
-            && let Some(unread) = self.requests.take_unread()
-        {
-            if self.chroot.is_root() {
-                return Some(read(&self.outbox.frames, unread, &mut self.stats.failed));
-            }
-            return Some(self.read_rooted(unread));
-        }
-        match self.outbox.actions.pop_front() {
-            Some((_, action)) => Some(action),
-            None => {
-                if self.outbox.holds_frames() {
-                    self.forget_told();
+        loop {
+            match self.outbox.turn() {
+                Turn::Reply => {
+                    let Some(unread) = self.requests.take_unread() else { continue };
+                    if self.chroot.is_root() {
+                        return Some(read(&self.outbox.frames, unread, &mut self.stats.failed));
+                    }
+                    return Some(self.read_rooted(unread));
                 }
-                self.next_action()
+                Turn::Heard => return Some(Action::Emit(Event::Watch(self.outbox.pop_heard()?))),
+                Turn::Action => {
+                    if let Some(action) = self.outbox.pop_action() {
+                        return Some(action);
+                    }
+                    break;
+                }
             }
         }
+        if self.outbox.holds_frames() {
+            self.forget_told();
+        }
+        self.next_action()
     }
 
     /// Reads all replies now, for other frames take the place of those that they lie in.
@@ -107,13 +160,23 @@ impl Session {
         if !self.outbox.holds_frames() {
             return;
         }
-        let actions = core::mem::take(&mut self.outbox.actions);
-        let replies = core::mem::take(&mut self.outbox.replies);
-        for (replies, action) in actions {
-            self.read_some(replies);
-            self.outbox.push(action);
+        let frames = self.outbox.frames.clone();
+        let mut told = core::mem::replace(&mut self.outbox, Outbox { frames, ..Outbox::default() });
+        loop {
+            match told.turn() {
+                Turn::Reply => {
+                    if let Some(unread) = self.requests.take_unread() {
+                        let reply = self.read_rooted(unread);
+                        self.outbox.push(reply);
+                    }
+                }
+                Turn::Heard => told.pop_heard().into_iter().for_each(|event| self.outbox.push_heard(event)),
+                Turn::Action => match told.pop_action() {
+                    Some(action) => self.outbox.push(action),
+                    None => break,
+                },
+            }
         }
-        self.read_some(replies);
         self.forget_told();
     }
 
@@ -121,15 +184,6 @@ impl Session {
     fn forget_told(&mut self) {
         self.requests.forget_answered();
         self.outbox.frames = Frames::default();
-    }
-
-    fn read_some(&mut self, replies: usize) {
-        for _ in 0..replies {
-            if let Some(unread) = self.requests.take_unread() {
-                let reply = self.read_rooted(unread);
-                self.outbox.push(reply);
-            }
-        }
     }
 
     /// Reads a reply that may name paths.

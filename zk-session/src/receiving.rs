@@ -6,7 +6,7 @@ use core::time::Duration;
 use bytes::Bytes;
 use zk_proto::{
     ConnectResponse, Create2Response, CreateResponse, ErrorCode, Frame, Frames, Jute as _, MultiResponse,
-    OpCode, Reader, ReplyHeader, Request, Response, SessionId, Ustring, WatcherEvent, Zxid,
+    OpCode, Reader, ReplyHeader, Request, Response, SessionId, WatcherEvent, Zxid,
 };
 
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     rearm::Batch,
     transitions::Accepting,
     unwatch,
-    watches::{Fired, is_known},
+    watches::{Fired, Hearing, is_known},
 };
 
 impl Session {
@@ -369,7 +369,7 @@ impl Session {
 /// Watches.
 impl Session {
     fn on_notification(&mut self, zxid: Zxid, mut reader: Reader<'_>) {
-        let event = match WatcherEvent::decode(&mut reader) {
+        let WatcherEvent { event_type, state, mut path } = match WatcherEvent::decode(&mut reader) {
             Ok(event) => event,
             Err(error) => return self.disconnect(DisconnectReason::MalformedFrame(error)),
         };
@@ -380,49 +380,31 @@ impl Session {
         if planted!(EventsRaiseZxid) {
             self.identity.last_zxid = self.identity.last_zxid.max(zxid);
         }
-        assert!(is_known(event.event_type) || !planted!(UnknownEventsPanic));
-        let fired = self.watches.fire(event.event_type, &event.path);
-        if !is_known(event.event_type) {
+        assert!(is_known(event_type) || !planted!(UnknownEventsPanic));
+        if !is_known(event_type) {
             // The server may have dropped its one-time watches for it.
-            self.watches.disarm_at(&event.path, self.identity.last_zxid, |kind| !kind.is_persistent());
+            self.watches.disarm_at(&path, self.identity.last_zxid, |kind| !kind.is_persistent());
         }
-        if fired.is_empty() {
-            self.stats.unwanted_notifications += 1;
-            if planted!(GhostsEndConnections) {
-                return self.disconnect(DisconnectReason::UnexpectedReply { xid: ReplyHeader::EVENT_XID });
-            }
-        }
-        if let Some((last, others)) = fired.split_last() {
-            others.iter().for_each(|fired| self.on_fired(zxid, event.clone(), *fired));
-            self.on_fired(zxid, event, *last);
-        }
-        self.watches.take_back(fired);
-    }
-
-    fn on_fired(&mut self, zxid: Zxid, event: WatcherEvent, fired: Fired) {
-        if fired.early {
-            self.keep_early(zxid, event, fired);
-        } else {
-            self.tell_watch(zxid, event, fired);
-        }
-    }
-
-    /// Keeps an event until its owner has been told of the gap before it. What is too much lies within that gap:
-    /// owners are told to look again.
-    fn keep_early(&mut self, zxid: Zxid, event: WatcherEvent, fired: Fired) {
-        let Some(connection) = &mut self.connection else { return };
-        if connection.early_events.len() < MAX_EARLY_EVENTS {
-            // Its path lies in all that was read with it.
-            let path = Ustring::from_bytes(Bytes::copy_from_slice(event.path.as_bytes()));
-            connection.early_events.push((zxid, WatcherEvent { path, ..event }, fired));
-        }
-    }
-
-    pub(crate) fn tell_watch(&mut self, zxid: Zxid, event: WatcherEvent, fired: Fired) {
-        let WatcherEvent { event_type, state, mut path } = event;
+        let fired = self.watches.fire(event_type, &path);
+        let Some((last, others)) = fired.split_last() else { return self.on_unwanted() };
         self.chroot.undo_path(&mut path);
-        let Fired { owner: request, last, .. } = fired;
-        self.emit(Event::Watch(WatchEvent { request, event_type, state, path, zxid, last }));
+        let mut tell = |Fired { owner: request, hearing }, path| {
+            let last = hearing == Hearing::Last;
+            let event = |path| WatchEvent { request, event_type, state, path, zxid, last };
+            match &mut self.connection {
+                Some(connection) if hearing == Hearing::Early => connection.keep_early(event(path)),
+                Some(_) | None => self.outbox.push_heard(event(path)),
+            }
+        };
+        others.iter().for_each(|fired| tell(*fired, path.clone()));
+        tell(*last, path);
+    }
+
+    fn on_unwanted(&mut self) {
+        self.stats.unwanted_notifications += 1;
+        if planted!(GhostsEndConnections) {
+            self.disconnect(DisconnectReason::UnexpectedReply { xid: ReplyHeader::EVENT_XID });
+        }
     }
 
     fn on_watches_set(&mut self, batch: &Batch, err: ErrorCode) {
@@ -483,5 +465,3 @@ impl Session {
 
 /// So many actions may wait before more is looked at of what a server says.
 const MANY: usize = 64;
-/// So many events may wait for the gap before them to be told.
-const MAX_EARLY_EVENTS: usize = 64;

@@ -97,9 +97,9 @@ impl Session {
             let from = if planted!(GapsBeginWhereTheyEnd) { self.identity.last_zxid } else { from };
             let to = if planted!(GapsEndWhereTheyBegin) { from } else { self.identity.last_zxid };
             self.emit(Event::WatchesRestored { from, to });
-            for (zxid, event, fired) in early {
-                if self.watches.has(fired.owner) {
-                    self.tell_watch(zxid, event, fired);
+            for event in early {
+                if self.watches.has(event.request) {
+                    self.outbox.push_heard(event);
                 }
             }
         }

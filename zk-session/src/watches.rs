@@ -90,9 +90,14 @@ impl Arming {
         matches!(self, Self::Sent { .. })
     }
 
-    /// The owner of a persistent watch hasn't been told the gap yet.
-    const fn has_gap(self) -> bool {
-        matches!(self, Self::Lost { with_connection: true, .. } | Self::Sent { with_connection: true, .. })
+    /// What an event is to a persistent watch.
+    const fn hearing(self) -> Hearing {
+        match self {
+            Self::Lost { with_connection: true, .. } | Self::Sent { with_connection: true, .. } => {
+                Hearing::Early
+            }
+            Self::Armed | Self::Lost { .. } | Self::Sent { .. } => Hearing::OneMore,
+        }
     }
 }
 
@@ -106,8 +111,8 @@ pub(crate) struct Watches {
     recursive: usize,
     /// No ancestor with a longer path is worth looking up.
     longest_recursive: usize,
-    /// Room for those who hear of an event, for the next one to use.
-    room: Vec<Fired>,
+    /// Who hears of the latest event.
+    fired: Vec<Fired>,
 }
 
 /// A watch that hears of an event.
@@ -115,10 +120,20 @@ pub(crate) struct Watches {
 #[cfg_attr(feature = "model", derive(Hash))]
 pub(crate) struct Fired {
     pub(crate) owner: RequestId,
+    pub(crate) hearing: Hearing,
+}
+
+/// What an event is to a watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "model", derive(Hash))]
+#[repr(u64)]
+pub(crate) enum Hearing {
+    /// One of many.
+    OneMore,
     /// The watch has ended with it.
-    pub(crate) last: bool,
-    /// A persistent watch whose owner hasn't been told the gap yet: the event comes after that.
-    pub(crate) early: bool,
+    Last,
+    /// The owner of the persistent watch hasn't been told the gap yet: the event comes after that.
+    Early,
 }
 
 impl Watches {
@@ -130,7 +145,7 @@ impl Watches {
             persistent: 0,
             recursive: 0,
             longest_recursive: 0,
-            room: Vec::new(),
+            fired: Vec::new(),
         }
     }
 
@@ -178,56 +193,51 @@ impl Watches {
     }
 
     /// Resolves an event to those who hear of it, in the order of registration, and ends the one-time watches
-    /// among them. Once they are told, their room is [taken back](Self::take_back).
-    pub(crate) fn fire(&mut self, event: EventType, path: &Ustring) -> Vec<Fired> {
-        let mut fired = core::mem::take(&mut self.room);
+    /// among them.
+    pub(crate) fn fire(&mut self, event: EventType, path: &Ustring) -> &[Fired] {
+        self.fired.clear();
         let is_last = is_known(event);
         let mut next = self.first_at(path.as_bytes());
         while let Some(seat) = next {
             let Some((owner, watch)) = self.roster.get(seat) else { break };
             next = watch.next;
             let is_heard = watch.kind.hears(event) && watch.kind != WatchKind::PersistentRecursive;
-            if !is_heard || (planted!(OneWatchFires) && !fired.is_empty()) {
+            if !is_heard || (planted!(OneWatchFires) && !self.fired.is_empty()) {
                 continue;
             }
-            let is_persistent = watch.kind.is_persistent();
-            let last = !is_persistent && is_last;
-            fired.push(Fired { owner, last, early: is_persistent && watch.arming.has_gap() });
-            if last && !planted!(WatchesFireTwice) {
+            let hearing = if watch.kind.is_persistent() {
+                watch.arming.hearing()
+            } else if is_last {
+                Hearing::Last
+            } else {
+                Hearing::OneMore
+            };
+            self.fired.push(Fired { owner, hearing });
+            if hearing == Hearing::Last && !planted!(WatchesFireTwice) {
                 self.forget(seat);
             }
         }
         if self.recursive > 0 && event != EventType::NODE_CHILDREN_CHANGED {
-            self.fire_recursive(path, &mut fired);
+            self.fire_recursive(path);
         }
-        fired.sort_unstable();
+        self.fired.sort_unstable();
         self.compact();
-        fired
+        &self.fired
     }
 
-    fn fire_recursive(&self, path: &Ustring, fired: &mut Vec<Fired>) {
+    fn fire_recursive(&mut self, path: &Ustring) {
         let ancestors =
             ancestors(path.as_bytes()).filter(|ancestor| ancestor.len() <= self.longest_recursive);
         let watches = ancestors.flat_map(|ancestor| self.at(ancestor));
         let recursive = watches.filter(|(_, watch)| watch.kind == WatchKind::PersistentRecursive);
-        fired.extend(recursive.map(|(owner, watch)| Fired {
-            owner,
-            last: false,
-            early: watch.arming.has_gap(),
-        }));
-    }
-
-    /// Takes back the room of those who have heard.
-    pub(crate) fn take_back(&mut self, mut fired: Vec<Fired>) {
-        if fired.capacity() <= MOST_ROOM {
-            fired.clear();
-            self.room = fired;
-        }
+        let hear = |(owner, watch): (_, &Watch)| Fired { owner, hearing: watch.arming.hearing() };
+        let fired: Vec<_> = recursive.map(hear).collect();
+        self.fired.extend(fired);
     }
 
     /// Gives memory back that nothing needs.
     pub(crate) fn shrink(&mut self) {
-        self.room = Vec::new();
+        self.fired = Vec::new();
         self.roster.shrink();
         self.by_path.shrink();
     }
@@ -459,9 +469,6 @@ impl core::hash::Hash for Watches {
     }
 }
 
-/// For more than so many owners at once, room is made anew.
-const MOST_ROOM: usize = 16;
-
 /// Whether the event is one of the four that servers send, after which one-time watches are gone there.
 pub(crate) fn is_known(event: EventType) -> bool {
     if planted!(UnknownEventsEnd) {
@@ -518,8 +525,8 @@ mod tests {
             }
             watches
                 .fire(event, &path("/a"))
-                .into_iter()
-                .map(|fired| (fired.owner.0, fired.last))
+                .iter()
+                .map(|fired| (fired.owner.0, fired.hearing == Hearing::Last))
                 .collect::<Vec<_>>()
         };
         assert_eq!(heard(EventType::NODE_CREATED), [(0, true), (1, true), (3, false), (4, false)]);

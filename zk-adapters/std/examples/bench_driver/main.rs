@@ -223,13 +223,17 @@ fn fire(
     pumped.submit(&get(Ustring::from(format!("/fire/{what}/{n}")), false))?;
     let (mut told, mut is_answered) = (0, false);
     while told < n {
-        match pumped.event()? {
-            Event::Watch(event) => {
-                on_event(&black_box(event));
-                told += 1;
+        pumped.turn()?;
+        while let Some(event) = pumped.driver.poll_event() {
+            match event {
+                Event::Watch(event) => {
+                    on_event(black_box(&event));
+                    told += 1;
+                }
+                Event::Reply(_) => is_answered = true,
+                Event::Disconnected { reason } => return Err(reason.to_string().into()),
+                _ => {}
             }
-            Event::Reply(_) => is_answered = true,
-            _ => {}
         }
     }
     if n == arguments.n {
