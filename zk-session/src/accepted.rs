@@ -11,7 +11,8 @@ use crate::{Instant, RequestId, Retry};
 #[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Accepted {
     pub(crate) id: RequestId,
-    pub(crate) deadline: Option<Instant>,
+    /// [`Instant::MAX`], if there is none.
+    pub(crate) deadline: Instant,
     pub(crate) op: OpCode,
     /// The bytes of its frame.
     pub(crate) len: u32,

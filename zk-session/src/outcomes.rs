@@ -5,13 +5,13 @@ use alloc::vec::Vec;
 use zk_proto::{ErrorCode, OpCode, Request, Response, Zxid};
 
 use crate::{
-    Delivery, DisconnectReason, Event, Failure, OnLoss, RequestError, RequestId, Retry, Session, State,
+    Delivery, DisconnectReason, Event, Failure, Instant, OnLoss, RequestError, RequestId, Retry, Session, State,
     SubmitError,
     accepted::{Accepted, Retained},
     action::Reply,
     admission::{self, Admissible},
     connection::Connection,
-    requests::{self, Entry},
+    requests,
 };
 
 impl Session {
@@ -143,7 +143,8 @@ impl Session {
         if planted!(LossReversesOrder) {
             all.make_contiguous().reverse();
         }
-        for Entry { mut request, sent, .. } in all {
+        for entry in all {
+            let (mut request, sent) = entry.taken();
             if planted!(OutcomesAreDropped) && sent.is_none() {
                 continue;
             }
@@ -220,8 +221,8 @@ impl Session {
     pub(crate) fn settle(&mut self, accepted: &Accepted) {
         self.watches_asked_for -= usize::from(accepted.asks_for_watch);
         self.requests.retryable.discount(accepted);
-        if let Some(deadline) = accepted.deadline {
-            self.remove_deadline(deadline, accepted.id);
+        if accepted.deadline < Instant::MAX {
+            self.remove_deadline(accepted.deadline, accepted.id);
         }
     }
 

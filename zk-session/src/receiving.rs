@@ -125,8 +125,8 @@ impl Session {
         while let Some(header) = frames.peek_reply().filter(|header| header.err == ErrorCode::OK) {
             let place = frames.place();
             let Some(plain) = self.requests.answer_plain(&header, place, is_known, answerable) else { break };
-            if let Some(deadline) = plain.deadline {
-                self.remove_deadline(deadline, plain.request);
+            if plain.deadline < Instant::MAX {
+                self.remove_deadline(plain.deadline, plain.request);
             }
             zxid = if planted!(ZxidsFall) { header.zxid } else { zxid.max(header.zxid) };
             sent_at = Some(plain.sent_at);

@@ -36,14 +36,25 @@ pub(crate) struct Requests {
 #[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Entry {
     pub(crate) request: Accepted,
-    /// Once it was handed out on the current connection.
-    pub(crate) sent: Option<Sent>,
-    reply: Place,
+    stage: Stage,
+}
+
+/// How far a request has come.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
+enum Stage {
+    Waiting,
+    /// It was handed out on the current connection: the fields of [`Sent`].
+    Sent {
+        xid: i32,
+        start: u64,
+        at: Instant,
+    },
+    Answered(Place),
 }
 
 /// Where and when a request was handed out.
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Sent {
     xid: i32,
     /// Where its first byte lies in the stream of this connection.
@@ -52,7 +63,7 @@ pub(crate) struct Sent {
 }
 
 /// Where a reply is that hasn't been read.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Place {
     pub(crate) zxid: Zxid,
@@ -64,7 +75,21 @@ impl Entry {
     /// When it was handed out, if a reply with this xid answers it, so much of the stream having been handed out.
     #[inline]
     fn answered_by(&self, xid: i32, handed_out: u64) -> Option<Sent> {
-        self.sent.filter(|sent| sent.xid == xid && sent.start + u64::from(self.request.len) <= handed_out)
+        self.sent().filter(|sent| sent.xid == xid && sent.start + u64::from(self.request.len) <= handed_out)
+    }
+
+    /// The request, and how it was handed out, if it was.
+    pub(crate) fn taken(self) -> (Accepted, Option<Sent>) {
+        let sent = self.sent();
+        (self.request, sent)
+    }
+
+    #[inline]
+    fn sent(&self) -> Option<Sent> {
+        match self.stage {
+            Stage::Sent { xid, start, at } => Some(Sent { xid, start, at }),
+            Stage::Waiting | Stage::Answered(_) => None,
+        }
     }
 }
 
@@ -162,7 +187,7 @@ impl Requests {
     /// Lets a request wait whose frame was just encoded.
     #[inline(always)]
     pub(crate) fn push(&mut self, request: Accepted) {
-        self.all.push_back(Entry { request, sent: None, reply: Place::default() });
+        self.all.push_back(Entry { request, stage: Stage::Waiting });
     }
 
     /// Takes whole frames from the front, as many as `max_requests` and `max_len` allow, and at least one if
@@ -172,7 +197,7 @@ impl Requests {
         self.drop_ended();
         let mut end = 0;
         let mut count = 0;
-        for Entry { request, sent, .. } in self.all.range_mut(self.answered + self.in_flight..) {
+        for Entry { request, stage } in self.all.range_mut(self.answered + self.in_flight..) {
             let fits = end == 0 || end + request.len as usize <= limits.max_len;
             if count == limits.max_requests || request.has_ended || !fits {
                 break;
@@ -184,7 +209,7 @@ impl Requests {
                 request.op = OpCode::CREATE;
                 head[OP].copy_from_slice(&request.op.0.to_be_bytes());
             }
-            *sent = Some(Sent { xid, start: limits.start + end as u64, at: limits.now });
+            *stage = Stage::Sent { xid, start: limits.start + end as u64, at: limits.now };
             end += request.len as usize;
             count += 1;
         }
@@ -250,7 +275,7 @@ impl Requests {
 
     /// Where the oldest begins in the stream.
     pub(crate) fn oldest_start(&self) -> Option<u64> {
-        self.oldest()?.sent.map(|sent| sent.start)
+        self.oldest()?.sent().map(|sent| sent.start)
     }
 
     fn oldest(&self) -> Option<&Entry> {
@@ -262,8 +287,8 @@ impl Requests {
         let Some(youngest) = self.first_waiting().checked_sub(1).filter(|_| self.in_flight > 0) else {
             return;
         };
-        if let Some(sent) = self.all.get_mut(youngest).and_then(|entry| entry.sent.as_mut()) {
-            sent.at = now;
+        if let Some(Entry { stage: Stage::Sent { at, .. }, .. }) = self.all.get_mut(youngest) {
+            *at = now;
         }
     }
 
@@ -286,7 +311,7 @@ impl Requests {
         if !request.is_plain() || !is_known(request.op) {
             return None;
         }
-        oldest.reply = Place { zxid: header.zxid, frame: place };
+        oldest.stage = Stage::Answered(Place { zxid: header.zxid, frame: place });
         self.in_flight -= 1;
         self.answered += 1;
         Some(Plain { request: request.id, deadline: request.deadline, sent_at: at })
@@ -312,7 +337,7 @@ impl Requests {
     pub(crate) fn take_early(&mut self, xid: i32, handed_out: u64) -> Option<(Accepted, Sent)> {
         let mut in_flight = self.all.range(self.answered..self.first_waiting());
         let index = in_flight.position(|entry| entry.answered_by(xid, handed_out).is_some())?;
-        let Entry { request, sent, .. } = self.all.remove(self.answered + index)?;
+        let (request, sent) = self.all.remove(self.answered + index)?.taken();
         self.in_flight -= 1;
         Some((request, sent?))
     }
@@ -341,9 +366,11 @@ impl Requests {
     #[inline(always)]
     pub(crate) fn take_unread(&mut self) -> Option<Unread> {
         while self.answered > 0 {
-            let Entry { request, reply, .. } = self.all.pop_front()?;
+            let Entry { request, stage } = self.all.pop_front()?;
             self.answered -= 1;
-            if !request.has_ended {
+            if let Stage::Answered(reply) = stage
+                && !request.has_ended
+            {
                 return Some(Unread { request: request.id, op: request.op, reply });
             }
         }
@@ -371,7 +398,8 @@ pub(crate) struct Unread {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plain {
     pub(crate) request: RequestId,
-    pub(crate) deadline: Option<Instant>,
+    /// [`Instant::MAX`], if there is none.
+    pub(crate) deadline: Instant,
     pub(crate) sent_at: Instant,
 }
 
@@ -429,7 +457,7 @@ mod tests {
             requests.encode(&set, OpCode::SET_DATA, len);
             requests.push(Accepted {
                 id: RequestId(number),
-                deadline: None,
+                deadline: Instant::MAX,
                 op: OpCode::SET_DATA,
                 len: len as u32,
                 ops: 0,

@@ -353,6 +353,7 @@ impl Session {
         options: RequestOptions,
     ) -> Result<RequestId, SubmitError> {
         let Admissible { op, asks_for_watch, creates_ephemeral, ops } = admissible;
+        let deadline = options.deadline.unwrap_or(Instant::MAX);
         let len = requests::frame_len(request);
         let may_return = self.may_return(op, options.retry);
         self.admit_size(len, may_return)?;
@@ -361,7 +362,7 @@ impl Session {
         self.requests.retryable.count(may_return, len);
         let accepted = Accepted {
             id,
-            deadline: options.deadline,
+            deadline,
             op,
             len: len as u32, // of 31 bits, and the prefix
             ops,
@@ -374,7 +375,7 @@ impl Session {
         };
         self.enqueue(accepted, request, options.retry);
         self.fail_if_unsupported(id, op);
-        if let Some(deadline) = options.deadline {
+        if deadline < Instant::MAX {
             self.insert_deadline(deadline, id);
             self.act_on_deadlines();
         }

@@ -11,7 +11,6 @@ use crate::{
     clock::ping_interval,
     connection::{Connection, Stage},
     rearm::Rearm,
-    requests::Entry,
 };
 
 impl Session {
@@ -176,7 +175,8 @@ impl Session {
             self.identities.connection_lost(connection.auths.into_iter(), reached);
             reached
         });
-        for Entry { request, sent, .. } in self.requests.take_all() {
+        for entry in self.requests.take_all() {
+            let (request, sent) = entry.taken();
             let is_reached = sent.zip(reached).is_some_and(|(sent, reached)| sent.start < reached);
             self.fail(&request, failure.clone(), Delivery::of(request.was_sent || is_reached));
         }
