@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use zk_proto::{ErrorCode, OpCode, Request, Response, Zxid};
 
 use crate::{
-    Delivery, DisconnectReason, Event, Failure, Instant, OnLoss, RequestError, RequestId, Retry, Session, State,
-    SubmitError,
+    Delivery, DisconnectReason, Event, Failure, Instant, OnLoss, RequestError, RequestId, Retry, Session,
+    State, SubmitError,
     accepted::{Accepted, Retained},
     action::Reply,
     admission::{self, Admissible},

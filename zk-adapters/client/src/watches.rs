@@ -24,7 +24,8 @@ enum Held {
     Over(Result<WatchEvent, WatchEnded>),
 }
 
-/// The session counts its requests: nobody else can choose their numbers, so they only have to be spread.
+/// The session counts its requests: nobody else can choose their numbers. Neighbours come and go together, so they lie
+/// together in memory, block by block; the highest bits, by which the table tells apart what shares a place, differ.
 #[derive(Debug, Default)]
 struct Spread(u64);
 
@@ -35,12 +36,14 @@ impl Hasher for Spread {
 
     #[inline]
     fn write_u64(&mut self, number: u64) {
-        self.0 = (self.0 ^ number).wrapping_mul(GOLDEN);
+        self.0 = self.0.rotate_left(8) ^ number;
     }
 
     #[inline]
     fn finish(&self) -> u64 {
-        self.0
+        let block = (self.0 / BLOCK).wrapping_mul(GOLDEN);
+        let place = (block ^ block >> 32) & !(BLOCK - 1) | self.0 % BLOCK;
+        place ^ self.0 << HIGHEST
     }
 }
 
@@ -115,6 +118,10 @@ impl Held {
 
 /// 2⁶⁴ divided by the golden ratio: neighbours are spread over all bits.
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+/// So many neighbours lie together.
+const BLOCK: u64 = 16;
+/// Where the seven highest bits begin.
+const HIGHEST: u32 = 57;
 /// Room for so many watches is kept.
 const KEPT: usize = 16;
 
