@@ -26,7 +26,7 @@ impl Admissible {
 }
 
 /// Checks a request's paths and the fields that its operation fixes.
-#[inline]
+#[inline(always)]
 pub(crate) fn check(request: &Request) -> Result<Admissible, SubmitError> {
     let (op, path, asks_for_watch) = match request {
         Request::Exists(request) => (OpCode::EXISTS, &request.path, request.watch),

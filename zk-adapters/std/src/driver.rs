@@ -113,20 +113,22 @@ impl Driver {
             self.session.handle_sent(link.connection, 0, now);
         }
         let is_due = self.session.poll_timeout().is_some_and(|due| due <= now);
+        let mut may_read = true;
         for _ in 0..ROUNDS {
             self.act_on_all();
-            let moved = self.transfer(now);
+            let moved = self.transfer(may_read, now);
             self.has_more = moved != Moved::Nothing;
             match moved {
                 // What lies unread is fed before a tick; without one, it is told where it lies.
                 Moved::Read if !is_due => return,
-                Moved::Read | Moved::Written => {}
+                Moved::Read => {}
+                Moved::Written => may_read = false,
                 Moved::Nothing => break,
             }
         }
         self.session.handle_timeout(now);
         self.act_on_all();
-        self.has_more |= self.wants_to_write() && self.transfer(now) != Moved::Nothing;
+        self.has_more |= self.wants_to_write() && self.transfer(true, now) != Moved::Nothing;
         if is_due {
             self.buffer.give_back();
         }
@@ -197,9 +199,9 @@ impl Driver {
         }
     }
 
-    /// Writes and reads once each.
-    fn transfer(&mut self, now: zk_session::Instant) -> Moved {
-        transfer(&mut self.link, &mut self.session, &mut self.buffer, now)
+    /// Writes once, and reads once if something may be there.
+    fn transfer(&mut self, may_read: bool, now: zk_session::Instant) -> Moved {
+        transfer(&mut self.link, &mut self.session, &mut self.buffer, may_read, now)
     }
 }
 

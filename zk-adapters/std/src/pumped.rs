@@ -66,11 +66,13 @@ impl PumpedLink {
     }
 }
 
-/// Writes and reads once each, and tells the session. A link whose transport has ended is gone.
+/// Writes once, and reads once unless it is known that nothing is there, and tells the session. A link whose transport
+/// has ended is gone.
 pub(crate) fn transfer(
     current: &mut Option<PumpedLink>,
     session: &mut Machine,
     buffer: &mut ReadBuffer,
+    may_read: bool,
     now: Instant,
 ) -> Moved {
     let Some(link) = current else { return Moved::Nothing };
@@ -78,7 +80,7 @@ pub(crate) fn transfer(
     if let Ok(sent) = written {
         session.handle_sent(connection, sent, now);
     }
-    match (link.read(buffer), written) {
+    match (if may_read { link.read(buffer) } else { Ok(0) }, written) {
         (Ok(0), Ok(0)) => Moved::Nothing,
         (Ok(0), Ok(_)) => Moved::Written,
         (Ok(received @ 1..), _) => {
