@@ -9,7 +9,7 @@ use zk_session::{
 
 use crate::{
     AttemptCause, AttemptFailure, DialError, Errand, ErrandId, Error, EventQueue, Lost, Machine, SessionEnd,
-    SessionEvent, Slots, Standing, WatchEnded, Watches,
+    SessionEvent, Slots, Standing, StandingEvent, WatchEnded, Watches,
     errands::{Errands, Tools},
 };
 
@@ -172,21 +172,20 @@ impl Hub {
     /// Takes up one event of the session.
     #[inline]
     pub fn dispatch(&mut self, event: Event, wakeups: &mut Wakeups) {
-        if self.errands.are_none()
-            && let Event::Reply(Reply { request, result: Ok(response), .. }) = event
-        {
-            wakeups.add(self.slots.fill(Work::Request(request), Ok(response)));
-        } else {
-            self.dispatch_other(event, wakeups);
+        match event {
+            Event::Reply(Reply { request, result: Ok(response), .. }) if self.errands.are_none() => {
+                wakeups.add(self.slots.fill(Work::Request(request), Ok(response)));
+            }
+            Event::Watch(event) => self.dispatch_watch_event(event, wakeups),
+            other => self.dispatch_other(other, wakeups),
         }
     }
 
-    /// What isn't an answer.
+    /// What comes more rarely.
     #[expect(clippy::wildcard_enum_match_arm, reason = "all others are the session's own")]
     fn dispatch_other(&mut self, event: Event, wakeups: &mut Wakeups) {
         match event {
             Event::Reply(reply) => self.dispatch_reply(reply, wakeups),
-            Event::Watch(event) => self.dispatch_watch_event(event, wakeups),
             Event::WatchEnded { request, reason, .. } => {
                 wakeups.add(self.watches.end(request, reason.into()));
                 wakeups.add(self.standing.end(request, reason.into()));
@@ -212,11 +211,11 @@ impl Hub {
         wakeups.add(self.slots.fill(Work::Request(request), outcome));
     }
 
+    #[inline]
     fn dispatch_watch_event(&mut self, event: WatchEvent, wakeups: &mut Wakeups) {
-        let event = match self.standing.tell(event) {
-            Ok(waker) => return wakeups.add(waker),
-            Err(event) => event,
-        };
+        if let Some(held) = self.standing.held(event.request) {
+            return wakeups.add(held.push(StandingEvent::Event(event)));
+        }
         if !event.last {
             // A one-time watch is over with whatever it tells, be it an event that only a newer server knows.
             self.session.remove_watch(event.request, NO_LATER);

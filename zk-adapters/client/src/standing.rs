@@ -9,6 +9,7 @@ use crate::WatchEnded;
 /// What a standing watch tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[repr(u64)]
 pub enum StandingEvent {
     /// Something happened.
     Event(WatchEvent),
@@ -34,7 +35,7 @@ pub struct Standing {
 }
 
 #[derive(Debug, Default)]
-struct Held {
+pub(crate) struct Held {
     unread: VecDeque<StandingEvent>,
     end: Option<WatchEnded>,
     waker: Option<Waker>,
@@ -51,12 +52,10 @@ impl Standing {
         self.held.remove(&request);
     }
 
-    /// Tells an event, and returns whom to wake; gives it back if there is no such watch.
-    pub(crate) fn tell(&mut self, event: WatchEvent) -> Result<Option<Waker>, WatchEvent> {
-        match self.held.get_mut(&event.request) {
-            Some(held) => Ok(held.push(StandingEvent::Event(event))),
-            None => Err(event),
-        }
+    /// The watch that this request has set, if somebody holds it.
+    #[inline]
+    pub(crate) fn held(&mut self, request: RequestId) -> Option<&mut Held> {
+        self.held.get_mut(&request)
     }
 
     pub(crate) fn tell_gap(&mut self, from: Zxid, to: Zxid) -> Vec<Waker> {
@@ -106,18 +105,26 @@ impl Standing {
 }
 
 impl Held {
-    /// Adds what is told, or counts it as left out if too much is unread.
-    fn push(&mut self, event: StandingEvent) -> Option<Waker> {
+    /// Tells something, and returns whom to wake.
+    #[inline]
+    pub(crate) fn push(&mut self, event: StandingEvent) -> Option<Waker> {
         if self.unread.len() < MOST_UNREAD {
             self.unread.push_back(event);
-        } else if let Some(StandingEvent::Skipped { count }) = self.unread.back_mut() {
+        } else {
+            self.skip();
+        }
+        self.waker.take()
+    }
+
+    /// Counts what is told as left out, for too much is unread.
+    fn skip(&mut self) {
+        if let Some(StandingEvent::Skipped { count }) = self.unread.back_mut() {
             *count += 1;
         } else {
             // The last one makes room for the word that it, too, is left out.
             self.unread.pop_back();
             self.unread.push_back(StandingEvent::Skipped { count: 2 });
         }
-        self.waker.take()
     }
 }
 
