@@ -7,7 +7,7 @@ use zk_proto::{
     validate_path,
 };
 
-use crate::{SubmitError, watches::WatchKind};
+use crate::{SubmitError, watch::WatchKind};
 
 /// What the session has to know of a request that may be submitted.
 pub(crate) struct Admissible {

@@ -13,7 +13,7 @@ pub(crate) struct ByPath {
     /// A power of two, or none.
     slots: Vec<Option<Slot>>,
     used: usize,
-    /// Whoever chooses the paths doesn't know it: they can't be chosen so that their tags are the same.
+    /// Who doesn't know it can hardly choose paths so that they all belong to one place.
     seed: u64,
 }
 

@@ -15,7 +15,7 @@ use crate::{
     rearm::{Batch, Rearm},
     requests::{HandOut, Requests, Sent},
     sasl::Exchange,
-    watches::wire_path,
+    watch::wire_path,
 };
 
 /// One connection, or an attempt at one.

@@ -121,6 +121,7 @@ mod time;
 mod timers;
 mod transitions;
 mod unwatch;
+mod watch;
 mod watches;
 
 pub use zk_proto;

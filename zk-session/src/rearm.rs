@@ -6,8 +6,8 @@ use zk_proto::{Request, SetWatches, SetWatches2, Ustring, Vector, Zxid};
 
 use crate::{
     RequestId,
-    roster::Watch,
-    watches::{Arming, WatchKind, Watches, wire_path},
+    watch::{Arming, Watch, WatchKind, wire_path},
+    watches::Watches,
 };
 
 /// Arms a session's watches again: batch by batch, each with a zxid that none of its watches has been checked

@@ -19,7 +19,7 @@ use crate::{
     rearm::Batch,
     transitions::Accepting,
     unwatch,
-    watches::{Fired, Hearing, is_known},
+    watch::{Fired, Hearing, is_known},
 };
 
 impl Session {

@@ -1,22 +1,8 @@
 //! All watches, in the order of their owners.
 
-use alloc::{boxed::Box, collections::VecDeque};
+use alloc::collections::VecDeque;
 
-use crate::{
-    RequestId,
-    watches::{Arming, WatchKind},
-};
-
-/// A watch. The path is the server's.
-#[derive(Clone, Debug)]
-pub(crate) struct Watch {
-    pub(crate) path: Box<[u8]>,
-    pub(crate) kind: WatchKind,
-    pub(crate) arming: Arming,
-    /// The others at the same path, in no order.
-    pub(crate) next: Option<Seat>,
-    pub(crate) previous: Option<Seat>,
-}
+use crate::{RequestId, watch::Watch};
 
 /// Where a watch is, until the roster is [compacted](Roster::compact), or one comes in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +123,7 @@ pub(crate) mod tests {
     use alloc::vec::Vec;
 
     use super::*;
+    use crate::watch::{Arming, WatchKind};
 
     /// So many different seats.
     pub(crate) fn seats(count: u32) -> Vec<Seat> {

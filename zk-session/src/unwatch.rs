@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 
 use zk_proto::{OpCode, RemoveWatchesRequest, Request, Ustring, WatcherType, Zxid};
 
-use crate::{Event, RequestId, Session, WatchEndReason, connection::Owner, rearm::Rearm, watches::WatchKind};
+use crate::{Event, RequestId, Session, WatchEndReason, connection::Owner, rearm::Rearm, watch::WatchKind};
 
 impl Session {
     /// Ends the watch that this request set; the server is told if nothing else of this session watches the

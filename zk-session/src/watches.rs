@@ -3,103 +3,14 @@
 
 use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
 
-use zk_proto::{Bytes, EventType, Ustring, WatcherType, Zxid};
+use zk_proto::{EventType, Ustring, WatcherType, Zxid};
 
 use crate::{
     RequestId,
     by_path::ByPath,
-    roster::{Roster, Seat, Watch},
+    roster::{Roster, Seat},
+    watch::{Arming, Fired, Hearing, Watch, WatchKind},
 };
-
-/// What a watch waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum WatchKind {
-    Data,
-    Exist,
-    Child,
-    Persistent,
-    PersistentRecursive,
-}
-
-impl WatchKind {
-    pub(crate) const LAST: Self = Self::PersistentRecursive;
-
-    pub(crate) const fn is_persistent(self) -> bool {
-        matches!(self, Self::Persistent | Self::PersistentRecursive)
-    }
-
-    /// Whether removeWatches of this type means such a watch.
-    fn is_of(self, kind: WatcherType) -> bool {
-        match kind {
-            WatcherType::CHILDREN => self == Self::Child,
-            WatcherType::DATA => matches!(self, Self::Data | Self::Exist),
-            WatcherType::PERSISTENT => self == Self::Persistent,
-            WatcherType::PERSISTENT_RECURSIVE => self == Self::PersistentRecursive,
-            other => other == WatcherType::ANY,
-        }
-    }
-
-    /// Whether the watch hears of such an event at its own path.
-    fn hears(self, event: EventType) -> bool {
-        match event {
-            EventType::NODE_CREATED | EventType::NODE_DATA_CHANGED => {
-                self != Self::Child || planted!(ChildWatchesHearData)
-            }
-            EventType::NODE_CHILDREN_CHANGED => matches!(self, Self::Child | Self::Persistent),
-            // An event that this crate doesn't know concerns whoever watches the path.
-            _ => true,
-        }
-    }
-}
-
-/// A path as the protocol has it.
-pub(crate) fn wire_path(path: &[u8]) -> Ustring {
-    Ustring::from_bytes(Bytes::copy_from_slice(path))
-}
-
-/// Where a watch stands with the server.
-///
-/// `checked` is the zxid up to which the server is known to have told the watch everything. It is kept apart
-/// for each watch, because replies that arrive while the watches of a new connection are still being armed
-/// raise the session's `last_zxid` past what the later ones have been checked against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "model", derive(Hash))]
-pub(crate) enum Arming {
-    Armed,
-    /// With the connection, or without it: then no event is kept back.
-    Lost {
-        checked: Zxid,
-        with_connection: bool,
-    },
-    /// In a batch that isn't answered yet.
-    Sent {
-        checked: Zxid,
-        with_connection: bool,
-    },
-}
-
-impl Arming {
-    /// It goes into a batch.
-    pub(crate) const fn send(&mut self) {
-        if let Self::Lost { checked, with_connection } = *self {
-            *self = Self::Sent { checked, with_connection };
-        }
-    }
-
-    pub(crate) const fn is_sent(self) -> bool {
-        matches!(self, Self::Sent { .. })
-    }
-
-    /// What an event is to a persistent watch.
-    const fn hearing(self) -> Hearing {
-        match self {
-            Self::Lost { with_connection: true, .. } | Self::Sent { with_connection: true, .. } => {
-                Hearing::Early
-            }
-            Self::Armed | Self::Lost { .. } | Self::Sent { .. } => Hearing::OneMore,
-        }
-    }
-}
 
 /// All watches of a session.
 #[derive(Clone, Debug)]
@@ -113,27 +24,6 @@ pub(crate) struct Watches {
     longest_recursive: usize,
     /// Who hears of the latest event.
     fired: Vec<Fired>,
-}
-
-/// A watch that hears of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[cfg_attr(feature = "model", derive(Hash))]
-pub(crate) struct Fired {
-    pub(crate) owner: RequestId,
-    pub(crate) hearing: Hearing,
-}
-
-/// What an event is to a watch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[cfg_attr(feature = "model", derive(Hash))]
-#[repr(u64)]
-pub(crate) enum Hearing {
-    /// One of many.
-    OneMore,
-    /// The watch has ended with it.
-    Last,
-    /// The owner of the persistent watch hasn't been told the gap yet: the event comes after that.
-    Early,
 }
 
 impl Watches {
@@ -196,22 +86,14 @@ impl Watches {
     /// among them.
     pub(crate) fn fire(&mut self, event: EventType, path: &Ustring) -> &[Fired] {
         self.fired.clear();
-        let is_last = is_known(event);
         let mut next = self.first_at(path.as_bytes());
         while let Some(seat) = next {
             let Some((owner, watch)) = self.roster.get(seat) else { break };
             next = watch.next;
-            let is_heard = watch.kind.hears(event) && watch.kind != WatchKind::PersistentRecursive;
-            if !is_heard || (planted!(OneWatchFires) && !self.fired.is_empty()) {
+            let Some(hearing) = watch.hears(event) else { continue };
+            if planted!(OneWatchFires) && !self.fired.is_empty() {
                 continue;
             }
-            let hearing = if watch.kind.is_persistent() {
-                watch.arming.hearing()
-            } else if is_last {
-                Hearing::Last
-            } else {
-                Hearing::OneMore
-            };
             self.fired.push(Fired { owner, hearing });
             if hearing == Hearing::Last && !planted!(WatchesFireTwice) {
                 self.forget(seat);
@@ -469,14 +351,6 @@ impl core::hash::Hash for Watches {
     }
 }
 
-/// Whether the event is one of the four that servers send, after which one-time watches are gone there.
-pub(crate) fn is_known(event: EventType) -> bool {
-    if planted!(UnknownEventsEnd) {
-        return true;
-    }
-    (EventType::NODE_CREATED.0..=EventType::NODE_CHILDREN_CHANGED.0).contains(&event.0)
-}
-
 /// The path itself, its parent, and so on up to the root.
 fn ancestors(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = (!path.is_empty()).then_some(path.len());
@@ -494,6 +368,10 @@ fn ancestors(path: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::collections::BTreeMap;
+
+    use proptest::{collection, prelude::*};
+
     use super::*;
 
     fn path(text: &str) -> Ustring {
@@ -508,18 +386,97 @@ mod tests {
         assert!(all("").is_empty());
     }
 
+    const KINDS: [WatchKind; 5] = [
+        WatchKind::Data,
+        WatchKind::Exist,
+        WatchKind::Child,
+        WatchKind::Persistent,
+        WatchKind::PersistentRecursive,
+    ];
+    const PATHS: [&str; 6] = ["/", "/a", "/a/b", "/a/b/c", "/ab", "/b"];
+
+    /// Something that happens to the watches; numbers choose owners and paths.
+    #[derive(Clone, Debug)]
+    enum Step {
+        Add(u64, usize, usize),
+        Remove(u64),
+        Fire(i32, usize),
+        Shrink,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            6 => (0..200_u64, 0..PATHS.len(), 0..KINDS.len()).prop_map(|(owner, path, kind)| Step::Add(owner, path, kind)),
+            2 => (0..200_u64).prop_map(Step::Remove),
+            2 => (1..6, 0..PATHS.len()).prop_map(|(event, path)| Step::Fire(event, path)),
+            1 => Just(Step::Shrink),
+        ]
+    }
+
+    /// What the watches are, as simply as can be: in the order of their owners.
+    type Simple = BTreeMap<u64, (&'static str, WatchKind)>;
+
+    /// Who hears of an event, and whether with the last one.
+    fn hearers(simple: &Simple, event: EventType, path: &str) -> Vec<(u64, bool)> {
+        let is_below = |root: &str| {
+            root == "/" || path == root || path.strip_prefix(root).is_some_and(|rest| rest.starts_with('/'))
+        };
+        let hears = |(root, kind): (&str, WatchKind)| match kind {
+            WatchKind::PersistentRecursive => is_below(root) && event != EventType::NODE_CHILDREN_CHANGED,
+            WatchKind::Child => root == path && ![1, 3].contains(&event.0),
+            WatchKind::Data | WatchKind::Exist => root == path && event != EventType::NODE_CHILDREN_CHANGED,
+            WatchKind::Persistent => root == path,
+        };
+        let hearers = simple.iter().filter(|(_, watch)| hears(**watch));
+        hearers.map(|(owner, (_, kind))| (*owner, !kind.is_persistent() && event.0 < 5)).collect()
+    }
+
+    proptest! {
+        /// However watches come and go, each is found by its path and its owner as long as it is there.
+        #[test]
+        fn watches_are_what_a_list_of_them_would_be(steps in collection::vec(step(), 0..400)) {
+            let mut watches = Watches::new(1);
+            let mut simple = Simple::new();
+            for step in steps {
+                match step {
+                    Step::Add(owner, place, kind) if !simple.contains_key(&owner) => {
+                        watches.add(&path(PATHS[place]), KINDS[kind], RequestId(owner));
+                        simple.insert(owner, (PATHS[place], KINDS[kind]));
+                    }
+                    Step::Add(..) => {}
+                    Step::Remove(owner) => {
+                        let removed = watches.remove(RequestId(owner));
+                        let expected = simple.remove(&owner).map(|(root, kind)| (path(root), kind));
+                        prop_assert_eq!(removed, expected);
+                    }
+                    Step::Fire(event, place) => {
+                        let fired = watches.fire(EventType(event), &path(PATHS[place])).iter();
+                        let fired: Vec<_> =
+                            fired.map(|fired| (fired.owner.0, fired.hearing == Hearing::Last)).collect();
+                        prop_assert_eq!(&fired, &hearers(&simple, EventType(event), PATHS[place]));
+                        fired.iter().filter(|(_, last)| *last).for_each(|(owner, _)| _ = simple.remove(owner));
+                    }
+                    Step::Shrink => watches.shrink(),
+                }
+                prop_assert_eq!(watches.len(), simple.len());
+                for place in PATHS {
+                    let mut at: Vec<_> = watches.at(place.as_bytes()).map(|(owner, _)| owner.0).collect();
+                    at.sort_unstable();
+                    let there = simple.iter().filter(|(_, (root, _))| *root == place);
+                    prop_assert_eq!(at, there.map(|(owner, _)| *owner).collect::<Vec<_>>());
+                }
+            }
+            let ended = watches.end_all().map(|(owner, path)| (owner.0, path));
+            let left = simple.into_iter().map(|(owner, (root, _))| (owner, path(root)));
+            prop_assert_eq!(ended.collect::<Vec<_>>(), left.collect::<Vec<_>>());
+        }
+    }
+
     #[test]
     fn kinds_hear_what_the_servers_table_says() {
         let mut watches = Watches::new(0);
-        let kinds = [
-            WatchKind::Data,
-            WatchKind::Exist,
-            WatchKind::Child,
-            WatchKind::Persistent,
-            WatchKind::PersistentRecursive,
-        ];
         let mut heard = |event| {
-            for (id, kind) in kinds.into_iter().enumerate() {
+            for (id, kind) in KINDS.into_iter().enumerate() {
                 watches.remove(RequestId(id as u64));
                 watches.add(&path("/a"), kind, RequestId(id as u64));
             }
