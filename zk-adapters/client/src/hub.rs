@@ -171,6 +171,7 @@ impl Hub {
 
     /// Takes up one event of the session.
     #[inline]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all others are rare")]
     pub fn dispatch(&mut self, event: Event, wakeups: &mut Wakeups) {
         match event {
             Event::Reply(Reply { request, result: Ok(response), .. }) if self.errands.are_none() => {

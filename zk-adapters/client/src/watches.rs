@@ -42,8 +42,8 @@ impl Hasher for Spread {
     #[inline]
     fn finish(&self) -> u64 {
         let block = (self.0 / BLOCK).wrapping_mul(GOLDEN);
-        let place = (block ^ block >> 32) & !(BLOCK - 1) | self.0 % BLOCK;
-        place ^ self.0 << HIGHEST
+        let place = ((block ^ (block >> 32)) & !(BLOCK - 1)) | (self.0 % BLOCK);
+        place ^ (self.0 << HIGHEST)
     }
 }
 
