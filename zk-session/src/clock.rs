@@ -148,18 +148,20 @@ impl Session {
 
     /// A frame has been under way for as long as silence would be borne.
     fn check_growth(&mut self) {
-        let received = self.stats.bytes_received;
+        let (received, pings) = (self.stats.bytes_received, self.stats.pings);
         let least = u64::from(self.config.min_frame_rate);
         let Some(growth) = self.connection.as_mut().and_then(|connection| connection.growth.as_mut()) else {
             self.timers.stop(Timer::Frame);
             return;
         };
         let elapsed = (self.now - growth.since).as_millis();
-        if u128::from(received - growth.received) * 1000 < u128::from(least) * elapsed {
+        // What may be answers to pings shows only that the server lives, not that a frame of this length is under way.
+        let pongs = (pings - growth.pings) * PONG_LEN;
+        let grown = (received - growth.received).saturating_sub(pongs);
+        if u128::from(grown) * 1000 < u128::from(least) * elapsed {
             self.disconnect(DisconnectReason::SlowFrame);
         } else {
-            growth.since = self.now;
-            growth.received = received;
+            *growth = Growth { since: self.now, received, pings };
             self.timers.set(Timer::Frame, self.now + self.read_timeout());
         }
     }
@@ -183,7 +185,8 @@ impl Session {
             self.timers.set(*timer, grace);
         }
         if let Some(growth) = connection.growth.as_mut().filter(|_| due.contains(&Timer::Frame)) {
-            *growth = Growth { since: self.now, received: self.stats.bytes_received };
+            let (received, pings) = (self.stats.bytes_received, self.stats.pings);
+            *growth = Growth { since: self.now, received, pings };
         }
         if self.state.is_connected() && !connection.close_sent {
             self.timers.set(Timer::Ping, self.now);
@@ -251,6 +254,8 @@ pub(crate) fn ping_interval(timeout: Duration) -> Duration {
     part(timeout, if planted!(PingsAreLate) { 2 } else { 1 }, 3)
 }
 
+/// The bytes of the answer to a ping: the frame's length and a reply header.
+const PONG_LEN: u64 = 20;
 const MIN_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(100);
 /// A tick is late from this part of the session timeout on.
 pub(crate) const LATE_PART: u32 = 10;

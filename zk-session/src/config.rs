@@ -62,8 +62,8 @@ pub struct Config {
     /// The longest SetWatches frame, in bytes, unless a single path is longer. Default: 128 KiB, as the Java
     /// client has it.
     pub max_set_watches_len: usize,
-    /// How fast a frame under way must grow, in bytes per second, measured over 2/3 of the session timeout.
-    /// Default: 256.
+    /// How fast a frame under way must grow, in bytes per second, measured over 2/3 of the session timeout; 20 bytes for
+    /// each ping that was sent meanwhile don't count. Default: 256.
     pub min_frame_rate: u32,
     /// The shortest and the longest wait between attempts, once a full cycle of servers has failed. The wait
     /// is drawn between the shortest and a bound that doubles with each cycle, from 1 s up to the longest,

@@ -145,6 +145,7 @@ pub(crate) struct Pings {
 pub(crate) struct Growth {
     pub(crate) since: Instant,
     pub(crate) received: u64,
+    pub(crate) pings: u64,
 }
 
 /// How much of the stream was handed out, and how much of that the transport took.

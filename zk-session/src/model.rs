@@ -1,7 +1,7 @@
 //! When two sessions are the same state: for programs that search through all states of a session.
 //!
 //! The configuration and the counters of [`Stats`](crate::Stats) don't count, for nothing follows from them, apart
-//! from the bytes received, which a frame's growth is measured by.
+//! from the bytes received and the pings, which a frame's growth is measured by.
 
 use core::hash::{Hash, Hasher};
 
@@ -36,7 +36,7 @@ impl Session {
             accepted,
         } = self;
         let growth = connection.as_ref().and_then(|connection| connection.growth.as_ref());
-        let grown = growth.map(|growth| stats.bytes_received - growth.received);
+        let grown = growth.map(|growth| (stats.bytes_received - growth.received, stats.pings - growth.pings));
         (
             (grown, state, now, outbox, timers, connection, requests),
             (watches, identity, identities, xids, closing, ensemble, deadlines),

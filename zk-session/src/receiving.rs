@@ -148,7 +148,8 @@ impl Session {
             self.timers.stop(Timer::Frame);
         } else if came_whole || connection.growth.is_none() {
             let before_it = self.stats.bytes_received.saturating_sub(connection.decoder.pending() as u64);
-            connection.growth = Some(Growth { since: self.now, received: before_it });
+            let pings = self.stats.pings;
+            connection.growth = Some(Growth { since: self.now, received: before_it, pings });
             let due = self.now + self.read_timeout();
             self.timers.set(Timer::Frame, due);
         }

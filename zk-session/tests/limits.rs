@@ -5,7 +5,7 @@
 mod support;
 
 use support::{
-    World, config, data, event_frame, get_data, millis, reply_frame, sync,
+    SESSION, World, config, data, event_frame, get_data, millis, reply_frame, sync,
     watching::{acknowledge, add_watch, added, reconnect, watch},
 };
 use zk_session::{
@@ -109,9 +109,10 @@ fn receive_slowly(config: Config, len: usize) -> World {
 fn a_frame_that_grows_just_fast_enough_is_waited_for() {
     let mut slow = config("a:1,b:2");
     slow.min_frame_rate = 100;
-    let mut world = receive_slowly(slow.clone(), 600);
+    // A ping is sent meanwhile.
+    let mut world = receive_slowly(slow.clone(), 620);
     assert!(world.session.is_ready() && world.events().is_empty());
-    let mut world = receive_slowly(slow, 599);
+    let mut world = receive_slowly(slow, 619);
     let reasons: Vec<_> = world
         .events()
         .into_iter()
@@ -121,6 +122,23 @@ fn a_frame_that_grows_just_fast_enough_is_waited_for() {
         })
         .collect();
     assert_eq!(reasons, [DisconnectReason::SlowFrame]);
+}
+
+/// INV-57: a length that is wrong takes in all that follows, and answers to pings follow for ever.
+#[test]
+fn answers_to_pings_alone_are_no_frame_under_way() {
+    let mut world = World::associating(config("a:1,b:2"));
+    world.accept_as(SESSION, 100, false);
+    world.submit(get_data("/a"));
+    world.events();
+    world.receive(&[0, 0, 0xff, 0xff]);
+    for _ in 0..100 {
+        world.advance(millis(33));
+        world.pong();
+    }
+    let is_slow =
+        |event: &Event| matches!(event, Event::Disconnected { reason: DisconnectReason::SlowFrame });
+    assert!(world.events().iter().any(is_slow));
 }
 
 /// INV-29.

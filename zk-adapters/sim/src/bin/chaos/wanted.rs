@@ -77,4 +77,4 @@ impl Wanted {
 }
 
 /// Seeds that once failed.
-const FAILED_ONCE: &[u64] = &[24_069, 50_225_781, 61_359_005];
+const FAILED_ONCE: &[u64] = &[24_069, 50_225_781, 61_359_005, 70_108_838];
