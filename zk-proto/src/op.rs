@@ -87,7 +87,7 @@ bodies! {
 bodies! {
     /// A reply without its header: the record of an operation that succeeded.
     #[expect(clippy::exhaustive_enums, reason = "a client has to handle the reply to each operation")]
-    #[repr(u64)]
+    #[repr(u64)] // A tag as wide as what comes after it: responses are moved in whole words.
     Response {
         records {
             /// To create.

@@ -24,8 +24,10 @@ pub struct Config {
     /// The session timeout to ask for; the server grants it within its own limits. Default: 10 s. In whole
     /// milliseconds, 1 ms to 2³¹ - 1 ms.
     pub session_timeout: Duration,
-    /// Orders the servers and jitters the back-off, and nothing else. Give each session another one, by
-    /// [`Session::with_seed`](crate::Session::with_seed) where they share their configuration.
+    /// Orders the servers, jitters the back-off, and spreads the watched paths over a table, and nothing else. Give each
+    /// session another one, by [`Session::with_seed`](crate::Session::with_seed) where they share their configuration; and
+    /// one that nobody can guess, if others choose the paths that are watched: who knows it can choose them so that they
+    /// are looked up slowly. Default: 0.
     pub seed: u64,
     /// A session to resume, instead of creating one. Default: none.
     pub resume: Option<Credentials>,
@@ -135,7 +137,8 @@ pub enum Expiry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct RequestOptions {
-    /// When the request ends, if nothing else has ended it. The connection survives it. Default: never.
+    /// When the request ends, if nothing else has ended it. The connection survives it. Default: never, which
+    /// [`Instant::MAX`] means, too.
     pub deadline: Option<Instant>,
     /// What becomes of the request when its connection is lost. Default: it ends.
     pub retry: Retry,

@@ -207,7 +207,7 @@ pub enum DisconnectReason {
     /// Bytes come, but a ping has waited for its answer for a whole session timeout.
     #[error("a ping was not answered within the session timeout")]
     PingTimeout,
-    /// A frame under way grows slower than `Config::min_frame_rate`.
+    /// A frame under way grows slower than `Config::min_frame_rate`, answers to pings not counted.
     #[error("a frame grows too slowly")]
     SlowFrame,
     /// The stream can't be cut into frames.

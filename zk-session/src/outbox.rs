@@ -38,7 +38,7 @@ struct Before {
 
 /// What is next.
 #[derive(Clone, Copy)]
-enum Turn {
+enum Next {
     Reply,
     Heard,
     Action,
@@ -64,26 +64,25 @@ impl Outbox {
 
     /// What is next; a reply counts as told from now on.
     #[inline(always)]
-    fn turn(&mut self) -> Turn {
-        let before = self.actions.front_mut().map_or(&mut self.rest, |(before, _)| before);
+    fn next(&mut self) -> Next {
+        let before = before(&mut self.actions, &mut self.rest);
         let (replies, next) = if before.heard == 0 {
-            (&mut before.replies, Turn::Action)
+            (&mut before.replies, Next::Action)
         } else if let Some((replies, _)) = self.heard.front_mut() {
-            (replies, Turn::Heard)
+            (replies, Next::Heard)
         } else {
-            return Turn::Action;
+            return Next::Action;
         };
         if *replies == 0 {
             return next;
         }
         *replies -= 1;
-        Turn::Reply
+        Next::Reply
     }
 
     #[inline(always)]
     fn pop_heard(&mut self) -> Option<WatchEvent> {
-        let before = self.actions.front_mut().map_or(&mut self.rest, |(before, _)| before);
-        before.heard -= 1;
+        before(&mut self.actions, &mut self.rest).heard -= 1;
         let (_, event) = self.heard.pop_front()?;
         Some(event)
     }
@@ -127,21 +126,27 @@ impl Outbox {
     }
 }
 
+/// What comes before the first action, or is all there is.
+#[inline(always)]
+fn before<'a>(actions: &'a mut VecDeque<(Before, Action)>, rest: &'a mut Before) -> &'a mut Before {
+    actions.front_mut().map_or(rest, |(before, _)| before)
+}
+
 impl Session {
     /// What has to be done next, each thing once and in order; none if there is nothing more for now.
     #[inline]
     pub fn poll_action(&mut self) -> Option<Action> {
         loop {
-            match self.outbox.turn() {
-                Turn::Reply => {
+            match self.outbox.next() {
+                Next::Reply => {
                     let Some(unread) = self.requests.take_unread() else { continue };
                     if self.chroot.is_root() {
                         return Some(read(&self.outbox.frames, unread, &mut self.stats.failed));
                     }
                     return Some(self.read_rooted(unread));
                 }
-                Turn::Heard => return Some(Action::Emit(Event::Watch(self.outbox.pop_heard()?))),
-                Turn::Action => {
+                Next::Heard => return Some(Action::Emit(Event::Watch(self.outbox.pop_heard()?))),
+                Next::Action => {
                     if let Some(action) = self.outbox.pop_action() {
                         return Some(action);
                     }
@@ -163,15 +168,15 @@ impl Session {
         let frames = self.outbox.frames.clone();
         let mut told = core::mem::replace(&mut self.outbox, Outbox { frames, ..Outbox::default() });
         loop {
-            match told.turn() {
-                Turn::Reply => {
+            match told.next() {
+                Next::Reply => {
                     if let Some(unread) = self.requests.take_unread() {
                         let reply = self.read_rooted(unread);
                         self.outbox.push(reply);
                     }
                 }
-                Turn::Heard => told.pop_heard().into_iter().for_each(|event| self.outbox.push_heard(event)),
-                Turn::Action => match told.pop_action() {
+                Next::Heard => told.pop_heard().into_iter().for_each(|event| self.outbox.push_heard(event)),
+                Next::Action => match told.pop_action() {
                     Some(action) => self.outbox.push(action),
                     None => break,
                 },

@@ -14,8 +14,8 @@ use crate::{
 /// beyond.
 ///
 /// Before 3.9 servers keep one mode for a path and table, and the last one wins. So one-time watches come
-/// first, and where a persistent one replaces them it hears for them; only a child watch under a recursive
-/// watch of the same path comes behind that.
+/// first, and where a persistent one replaces them it hears for them; then recursive ones, which win over the other
+/// persistent ones; only a child watch under a recursive watch of the same path comes behind that.
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Rearm {
@@ -40,6 +40,9 @@ enum Pass {
     Persistent {
         checked: Zxid,
     },
+    Recursive {
+        checked: Zxid,
+    },
     OneTime {
         checked: Zxid,
     },
@@ -52,15 +55,23 @@ enum Pass {
 impl Pass {
     const fn relative_zxid(self) -> Zxid {
         match self {
-            Self::Persistent { checked } | Self::OneTime { checked } | Self::LateChild { checked } => checked,
+            Self::Persistent { checked }
+            | Self::Recursive { checked }
+            | Self::OneTime { checked }
+            | Self::LateChild { checked } => checked,
         }
+    }
+
+    const fn is_persistent(self) -> bool {
+        matches!(self, Self::Persistent { .. } | Self::Recursive { .. })
     }
 
     fn takes(self, watch: &Watch, late_children: &BTreeSet<Box<[u8]>>) -> bool {
         let Arming::Lost { checked, .. } = watch.arming else { return false };
         let is_late = || watch.kind == WatchKind::Child && late_children.contains(&watch.path);
         match self {
-            Self::Persistent { .. } => watch.kind.is_persistent(),
+            Self::Persistent { .. } => watch.kind == WatchKind::Persistent,
+            Self::Recursive { .. } => watch.kind == WatchKind::PersistentRecursive,
             Self::OneTime { checked: pass } => !watch.kind.is_persistent() && checked == pass && !is_late(),
             Self::LateChild { checked: pass } => checked == pass && is_late(),
         }
@@ -90,6 +101,8 @@ impl Rearm {
         let late_children = watches.children_under_recursive();
         let late = one_time.iter().filter(|_| !late_children.is_empty());
         let mut passes: Vec<_> = late.map(|&checked| Pass::LateChild { checked }).collect();
+        let recursive = persistent_since.filter(|_| watches.has_recursive());
+        passes.extend(recursive.map(|checked| Pass::Recursive { checked }));
         passes.extend(persistent_since.map(|checked| Pass::Persistent { checked }));
         passes.extend(one_time.into_iter().map(|checked| Pass::OneTime { checked }));
         Self {
@@ -125,7 +138,7 @@ impl Rearm {
     }
 
     fn is_persistent_sent(&self) -> bool {
-        !self.passes.iter().any(|pass| matches!(pass, Pass::Persistent { .. }))
+        !self.passes.iter().any(|pass| pass.is_persistent())
     }
 
     /// Everything has been sent and acknowledged.
@@ -170,8 +183,7 @@ impl Rearm {
         if paths.is_empty() {
             return None;
         }
-        let persistent = matches!(pass, Pass::Persistent { .. });
-        Some((paths.into_request(pass), Batch { persistent, owners }))
+        Some((paths.into_request(pass), Batch { persistent: pass.is_persistent(), owners }))
     }
 
     /// The server has armed this batch. Persistent watches count as armed only when their owners have been
@@ -191,9 +203,9 @@ impl Rearm {
     /// The server has refused this batch: its watches end. Tells their owners and paths.
     pub(crate) fn refused(&mut self, watches: &mut Watches, batch: &Batch) -> Vec<(RequestId, Ustring)> {
         self.answered(batch);
-        let mut owners = batch.owners.clone();
+        let is_in = |owner: &RequestId| watches.of(*owner).is_some_and(|watch| watch.arming.is_sent());
+        let mut owners: Vec<_> = batch.owners.iter().copied().filter(is_in).collect();
         owners.sort_unstable();
-        owners.retain(|owner| watches.of_mut(*owner).is_some_and(|watch| watch.arming.is_sent()));
         owners.into_iter().filter_map(|owner| Some((owner, watches.remove(owner)?.0))).collect()
     }
 
@@ -214,12 +226,12 @@ impl Rearm {
 
 impl Batch {
     /// The paths of the recursive watches in it.
-    pub(crate) fn recursive(&self, watches: &mut Watches) -> Vec<Ustring> {
+    pub(crate) fn recursive(&self, watches: &Watches) -> Vec<Ustring> {
         if !self.persistent {
             return Vec::new();
         }
         let watches = self.owners.iter().filter_map(|owner| {
-            let watch = watches.of_mut(*owner)?;
+            let watch = watches.of(*owner)?;
             let is_meant = watch.kind == WatchKind::PersistentRecursive && watch.arming.is_sent();
             is_meant.then(|| wire_path(&watch.path))
         });
@@ -266,7 +278,7 @@ impl Paths {
                 exist_watches: exist,
                 child_watches: child,
             }),
-            Pass::Persistent { .. } => Request::SetWatches2(SetWatches2 {
+            Pass::Persistent { .. } | Pass::Recursive { .. } => Request::SetWatches2(SetWatches2 {
                 relative_zxid,
                 data_watches: data,
                 exist_watches: exist,

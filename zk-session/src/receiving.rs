@@ -390,11 +390,10 @@ impl Session {
         let Some((last, others)) = fired.split_last() else { return self.on_unwanted() };
         self.chroot.undo_path(&mut path);
         let mut tell = |Fired { owner: request, hearing }, path| {
-            let last = hearing == Hearing::Last;
-            let event = |path| WatchEvent { request, event_type, state, path, zxid, last };
+            let event = WatchEvent { request, event_type, state, path, zxid, last: hearing == Hearing::Last };
             match &mut self.connection {
-                Some(connection) if hearing == Hearing::Early => connection.keep_early(event(path)),
-                Some(_) | None => self.outbox.push_heard(event(path)),
+                Some(connection) if hearing == Hearing::Early => connection.keep_early(event),
+                Some(_) | None => self.outbox.push_heard(event),
             }
         };
         others.iter().for_each(|fired| tell(*fired, path.clone()));
@@ -414,7 +413,7 @@ impl Session {
         };
         if err == ErrorCode::OK {
             rearm.acknowledged(&mut self.watches, batch);
-            for path in batch.recursive(&mut self.watches) {
+            for path in batch.recursive(&self.watches) {
                 self.rearm_children_at(&path);
             }
         } else {

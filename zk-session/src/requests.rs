@@ -36,13 +36,13 @@ pub(crate) struct Requests {
 #[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Entry {
     pub(crate) request: Accepted,
-    stage: Stage,
+    progress: Progress,
 }
 
 /// How far a request has come.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
-enum Stage {
+enum Progress {
     Waiting,
     /// It was handed out on the current connection: the fields of [`Sent`].
     Sent {
@@ -86,9 +86,9 @@ impl Entry {
 
     #[inline]
     fn sent(&self) -> Option<Sent> {
-        match self.stage {
-            Stage::Sent { xid, start, at } => Some(Sent { xid, start, at }),
-            Stage::Waiting | Stage::Answered(_) => None,
+        match self.progress {
+            Progress::Sent { xid, start, at } => Some(Sent { xid, start, at }),
+            Progress::Waiting | Progress::Answered(_) => None,
         }
     }
 }
@@ -187,7 +187,7 @@ impl Requests {
     /// Lets a request wait whose frame was just encoded.
     #[inline(always)]
     pub(crate) fn push(&mut self, request: Accepted) {
-        self.all.push_back(Entry { request, stage: Stage::Waiting });
+        self.all.push_back(Entry { request, progress: Progress::Waiting });
     }
 
     /// Takes whole frames from the front, as many as `max_requests` and `max_len` allow, and at least one if
@@ -197,7 +197,7 @@ impl Requests {
         self.drop_ended();
         let mut end = 0;
         let mut count = 0;
-        for Entry { request, stage } in self.all.range_mut(self.answered + self.in_flight..) {
+        for Entry { request, progress } in self.all.range_mut(self.answered + self.in_flight..) {
             let fits = end == 0 || end + request.len as usize <= limits.max_len;
             if count == limits.max_requests || request.has_ended || !fits {
                 break;
@@ -209,7 +209,7 @@ impl Requests {
                 request.op = OpCode::CREATE;
                 head[OP].copy_from_slice(&request.op.0.to_be_bytes());
             }
-            *stage = Stage::Sent { xid, start: limits.start + end as u64, at: limits.now };
+            *progress = Progress::Sent { xid, start: limits.start + end as u64, at: limits.now };
             end += request.len as usize;
             count += 1;
         }
@@ -287,7 +287,7 @@ impl Requests {
         let Some(youngest) = self.first_waiting().checked_sub(1).filter(|_| self.in_flight > 0) else {
             return;
         };
-        if let Some(Entry { stage: Stage::Sent { at, .. }, .. }) = self.all.get_mut(youngest) {
+        if let Some(Entry { progress: Progress::Sent { at, .. }, .. }) = self.all.get_mut(youngest) {
             *at = now;
         }
     }
@@ -311,7 +311,7 @@ impl Requests {
         if !request.is_plain() || !is_known(request.op) {
             return None;
         }
-        oldest.stage = Stage::Answered(Place { zxid: header.zxid, frame: place });
+        oldest.progress = Progress::Answered(Place { zxid: header.zxid, frame: place });
         self.in_flight -= 1;
         self.answered += 1;
         Some(Plain { request: request.id, deadline: request.deadline, sent_at: at })
@@ -366,9 +366,9 @@ impl Requests {
     #[inline(always)]
     pub(crate) fn take_unread(&mut self) -> Option<Unread> {
         while self.answered > 0 {
-            let Entry { request, stage } = self.all.pop_front()?;
+            let Entry { request, progress } = self.all.pop_front()?;
             self.answered -= 1;
-            if let Stage::Answered(reply) = stage
+            if let Progress::Answered(reply) = progress
                 && !request.has_ended
             {
                 return Some(Unread { request: request.id, op: request.op, reply });

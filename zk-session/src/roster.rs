@@ -75,9 +75,9 @@ impl Roster {
         has_many_gaps
     }
 
-    /// Gives memory back that nothing needs.
-    pub(crate) fn shrink(&mut self) {
-        if self.entries.capacity() > self.entries.len() * 4 {
+    /// Gives memory back, where there is room for many more than there are, and than are to be `kept`.
+    pub(crate) fn shrink(&mut self, kept: usize) {
+        if self.entries.capacity() > (self.entries.len() * 4).max(kept) {
             self.entries.shrink_to(self.entries.len() * 2);
         }
     }
@@ -192,7 +192,7 @@ pub(crate) mod tests {
         for number in 0..100 {
             remove(&mut some, number * 10);
         }
-        some.shrink();
+        some.shrink(0);
         assert_eq!(some.entries.capacity(), 0);
     }
 

@@ -124,7 +124,7 @@ impl State {
 /// | sends a second ConnectResponse | drops the connection |
 /// | grants a session timeout of any size | computes its timers from it, in 64 bits and at least 1 ms |
 /// | sends a zxid that goes backwards | keeps the highest |
-/// | sends bytes slower than `Config::min_frame_rate`, or nothing for 2/3 of the session timeout | drops the connection |
+/// | sends bytes slower than `Config::min_frame_rate`, answers to pings not counted, or nothing for 2/3 of the session timeout | drops the connection |
 /// | sends bytes, but answers no ping within the session timeout | drops the connection |
 /// | sends more bytes than a record has | ignores them |
 #[derive(Clone)]

@@ -12,7 +12,7 @@ pub(crate) struct Watch {
     pub(crate) path: Box<[u8]>,
     pub(crate) kind: WatchKind,
     pub(crate) arming: Arming,
-    /// The others at the same path, in no order.
+    /// The others at the same path.
     pub(crate) next: Option<Seat>,
     pub(crate) previous: Option<Seat>,
 }
@@ -32,7 +32,8 @@ impl Watch {
 }
 
 /// What a watch waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "model", derive(Hash))]
 pub(crate) enum WatchKind {
     Data,
     Exist,

@@ -85,6 +85,9 @@ impl Watches {
     /// Resolves an event to those who hear of it, in the order of registration, and ends the one-time watches
     /// among them.
     pub(crate) fn fire(&mut self, event: EventType, path: &Ustring) -> &[Fired] {
+        if self.fired.capacity() > MOST_ROOM {
+            self.fired = Vec::new();
+        }
         self.fired.clear();
         let mut next = self.first_at(path.as_bytes());
         while let Some(seat) = next {
@@ -108,20 +111,19 @@ impl Watches {
     }
 
     fn fire_recursive(&mut self, path: &Ustring) {
-        let ancestors =
-            ancestors(path.as_bytes()).filter(|ancestor| ancestor.len() <= self.longest_recursive);
-        let watches = ancestors.flat_map(|ancestor| self.at(ancestor));
+        let mut fired = core::mem::take(&mut self.fired);
+        let known = ancestors(path.as_bytes()).filter(|ancestor| ancestor.len() <= self.longest_recursive);
+        let watches = known.flat_map(|ancestor| self.at(ancestor));
         let recursive = watches.filter(|(_, watch)| watch.kind == WatchKind::PersistentRecursive);
-        let hear = |(owner, watch): (_, &Watch)| Fired { owner, hearing: watch.arming.hearing() };
-        let fired: Vec<_> = recursive.map(hear).collect();
-        self.fired.extend(fired);
+        fired.extend(recursive.map(|(owner, watch)| Fired { owner, hearing: watch.arming.hearing() }));
+        self.fired = fired;
     }
 
     /// Gives memory back that nothing needs.
     pub(crate) fn shrink(&mut self) {
         self.fired = Vec::new();
-        self.roster.shrink();
-        self.by_path.shrink();
+        self.roster.shrink(0);
+        self.by_path.shrink(0);
     }
 
     pub(crate) fn has(&self, owner: RequestId) -> bool {
@@ -130,6 +132,10 @@ impl Watches {
 
     pub(crate) fn has_any_at(&self, path: &Ustring) -> bool {
         self.first_at(path.as_bytes()).is_some()
+    }
+
+    pub(crate) fn has_recursive(&self) -> bool {
+        self.recursive > 0
     }
 
     /// Whether there is a watch of this kind at this path.
@@ -241,6 +247,11 @@ impl Watches {
         self.roster.get(seat)
     }
 
+    pub(crate) fn of(&self, owner: RequestId) -> Option<&Watch> {
+        let (_, watch) = self.roster.get(self.roster.seat_of(owner)?)?;
+        Some(watch)
+    }
+
     pub(crate) fn of_mut(&mut self, owner: RequestId) -> Option<&mut Watch> {
         let (_, watch) = self.roster.get_mut(self.roster.seat_of(owner)?)?;
         Some(watch)
@@ -318,10 +329,13 @@ impl Watches {
         }
     }
 
+    /// Gives memory back that much fewer watches don't need.
     fn compact(&mut self) {
         if self.roster.compact() {
             self.link_all();
         }
+        self.roster.shrink(KEPT);
+        self.by_path.shrink(KEPT);
     }
 }
 
@@ -350,6 +364,11 @@ impl core::hash::Hash for Watches {
         self.parts().hash(state);
     }
 }
+
+/// For more than so many owners at once, room is made anew.
+const MOST_ROOM: usize = 256;
+/// Room for so many watches is kept until there is time to give it back.
+const KEPT: usize = 64;
 
 /// The path itself, its parent, and so on up to the root.
 fn ancestors(path: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -40,6 +40,28 @@ fn child_watches_come_behind_the_recursive_ones_of_their_own_path_and_all_others
     );
 }
 
+/// Of the persistent watches of one path a recursive one wins, whichever was set first, and however the batches are cut.
+#[test]
+fn recursive_watches_come_behind_the_other_persistent_ones() {
+    for max_set_watches_len in [100, 10_000] {
+        let mut config = config("a:1,b:2");
+        config.max_set_watches_len = max_set_watches_len;
+        let mut world = World::ready(config);
+        let long = "/".to_owned() + &"x".repeat(50);
+        for (path, mode) in [
+            ("/a", AddWatchMode::PERSISTENT_RECURSIVE),
+            (&long, AddWatchMode::PERSISTENT),
+            ("/a", AddWatchMode::PERSISTENT),
+        ] {
+            watch(&mut world, add_watch(path, mode), 3, Ok(added()));
+        }
+        reconnect(&mut world);
+        let sent = world.sent_requests();
+        assert_eq!(sent.last(), Some(&persistent(3, &[], &["/a"])), "{sent:?}");
+        assert_eq!(sent.len(), if max_set_watches_len == 100 { 3 } else { 2 });
+    }
+}
+
 /// INV-40: a batch that is still on its way has been checked against nothing.
 #[test]
 fn what_comes_behind_restored_persistent_watches_keeps_its_own_zxid() {

@@ -9,7 +9,7 @@ use crate::WatchEnded;
 /// What a standing watch tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-#[repr(u64)]
+#[repr(u64)] // A tag as wide as what comes after it: events are moved in whole words.
 pub enum StandingEvent {
     /// Something happened.
     Event(WatchEvent),

@@ -116,7 +116,7 @@ impl Held {
     }
 }
 
-/// 2⁶⁴ divided by the golden ratio: neighbours are spread over all bits.
+/// 2⁶⁴ divided by the golden ratio: neighbouring blocks are spread over all bits.
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 /// So many neighbours lie together.
 const BLOCK: u64 = 16;

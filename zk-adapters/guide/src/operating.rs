@@ -32,7 +32,7 @@
 //! | `max_in_flight` | 1,024 | requests wait in the queue |
 //! | `max_watches` | 1,048,576 | refused: `TooManyWatches` |
 //! | `max_set_watches_len` | 128 KiB | watches are armed again in several batches |
-//! | `min_frame_rate` | 256 bytes/s | a frame that grows slower ends the connection |
+//! | `min_frame_rate` | 256 bytes/s | a frame that grows slower, answers to pings not counted, ends the connection |
 //!
 //! ```no_run
 //! use zk_tokio::Client;

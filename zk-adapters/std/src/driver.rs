@@ -113,16 +113,16 @@ impl Driver {
             self.session.handle_sent(link.connection, 0, now);
         }
         let is_due = self.session.poll_timeout().is_some_and(|due| due <= now);
-        let mut may_read = true;
+        let mut reads = true;
         for _ in 0..ROUNDS {
             self.act_on_all();
-            let moved = self.transfer(may_read, now);
+            let moved = self.transfer(reads, now);
             self.has_more = moved != Moved::Nothing;
             match moved {
                 // What lies unread is fed before a tick; without one, it is told where it lies.
                 Moved::Read if !is_due => return,
-                Moved::Read => {}
-                Moved::Written => may_read = false,
+                // Where nothing had come, only the next pump looks again.
+                Moved::Read | Moved::Written => reads = moved == Moved::Read,
                 Moved::Nothing => break,
             }
         }
@@ -199,9 +199,9 @@ impl Driver {
         }
     }
 
-    /// Writes once, and reads once if something may be there.
-    fn transfer(&mut self, may_read: bool, now: zk_session::Instant) -> Moved {
-        transfer(&mut self.link, &mut self.session, &mut self.buffer, may_read, now)
+    /// Writes once, and reads once if that is asked for.
+    fn transfer(&mut self, reads: bool, now: zk_session::Instant) -> Moved {
+        transfer(&mut self.link, &mut self.session, &mut self.buffer, reads, now)
     }
 }
 

@@ -66,13 +66,13 @@ impl PumpedLink {
     }
 }
 
-/// Writes once, and reads once unless it is known that nothing is there, and tells the session. A link whose transport
-/// has ended is gone.
+/// Writes once, reads once if that is asked for, and tells the session. A link whose transport has ended is gone, after
+/// what had come was read.
 pub(crate) fn transfer(
     current: &mut Option<PumpedLink>,
     session: &mut Machine,
     buffer: &mut ReadBuffer,
-    may_read: bool,
+    reads: bool,
     now: Instant,
 ) -> Moved {
     let Some(link) = current else { return Moved::Nothing };
@@ -80,7 +80,8 @@ pub(crate) fn transfer(
     if let Ok(sent) = written {
         session.handle_sent(connection, sent, now);
     }
-    match (if may_read { link.read(buffer) } else { Ok(0) }, written) {
+    let read = if reads || written.is_err() { link.read(buffer) } else { Ok(0) };
+    match (read, written) {
         (Ok(0), Ok(0)) => Moved::Nothing,
         (Ok(0), Ok(_)) => Moved::Written,
         (Ok(received @ 1..), _) => {
@@ -101,5 +102,42 @@ fn nothing_yet(outcome: io::Result<usize>) -> io::Result<usize> {
     match outcome {
         Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(0),
         outcome => outcome,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write,
+        net::{Shutdown, TcpListener},
+    };
+
+    use zk_client::Recording;
+    use zk_session::{Action, Config};
+
+    use super::*;
+
+    #[test]
+    fn what_had_come_is_read_before_a_link_that_cant_be_written_to_is_gone() {
+        let listener = TcpListener::bind("localhost:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        let config = Config::new("server".parse().unwrap());
+        let mut session = Recording::default().open(config, Instant::ZERO);
+        let Some(Action::Connect { connection, .. }) = session.poll_action() else {
+            panic!("a first server")
+        };
+        session.handle_connected(connection, Instant::ZERO);
+        let Some(Action::Send { bytes, .. }) = session.poll_action() else { panic!("a ConnectRequest") };
+
+        server.write_all(&[0; 3]).unwrap();
+        socket.peek(&mut [0; 3]).unwrap();
+        socket.shutdown(Shutdown::Write).unwrap();
+        let mut link = PumpedLink::new(connection);
+        assert!(link.open(Some(Transport::Plain(socket))));
+        link.send(bytes);
+        let (mut current, mut buffer) = (Some(link), ReadBuffer::new());
+        let moved = transfer(&mut current, &mut session, &mut buffer, false, Instant::ZERO);
+        assert_eq!((moved, session.stats().bytes_received), (Moved::Read, 3));
     }
 }
