@@ -89,9 +89,9 @@ impl ByPath {
         self.slots[hole] = None;
     }
 
-    /// Gives memory back, where there is room for many more than there are, and than are to be `kept`.
-    pub(crate) fn shrink(&mut self, kept: usize) {
-        if self.slots.len() > (self.used * 8).max(kept) {
+    /// Gives memory back that nothing needs.
+    pub(crate) fn shrink(&mut self) {
+        if self.slots.len() > self.used * 8 {
             self.resize(self.used);
         }
     }
@@ -219,13 +219,13 @@ mod tests {
         for (tag, seat) in tags.iter().zip(&seats).skip(100) {
             by_path.remove(*tag, *seat);
         }
-        by_path.shrink(0);
+        by_path.shrink();
         assert_eq!(by_path.slots.len(), 256);
         assert!(by_path.find(tags[7], |seat| seat == seats[7]).is_some());
         for (tag, seat) in tags.iter().zip(&seats).take(100) {
             by_path.remove(*tag, *seat);
         }
-        by_path.shrink(0);
+        by_path.shrink();
         assert_eq!((by_path.slots.capacity(), by_path.find(tags[7], |_| true)), (0, None));
     }
 

@@ -75,9 +75,9 @@ impl Roster {
         has_many_gaps
     }
 
-    /// Gives memory back, where there is room for many more than there are, and than are to be `kept`.
-    pub(crate) fn shrink(&mut self, kept: usize) {
-        if self.entries.capacity() > (self.entries.len() * 4).max(kept) {
+    /// Gives memory back, if there is room for so many times what there is, and for more than is to be `kept`.
+    pub(crate) fn shrink(&mut self, times: usize, kept: usize) {
+        if self.entries.capacity() > (self.entries.len() * times).max(kept) {
             self.entries.shrink_to(self.entries.len() * 2);
         }
     }
@@ -192,7 +192,7 @@ pub(crate) mod tests {
         for number in 0..100 {
             remove(&mut some, number * 10);
         }
-        some.shrink(0);
+        some.shrink(4, 0);
         assert_eq!(some.entries.capacity(), 0);
     }
 

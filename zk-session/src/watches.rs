@@ -122,8 +122,8 @@ impl Watches {
     /// Gives memory back that nothing needs.
     pub(crate) fn shrink(&mut self) {
         self.fired = Vec::new();
-        self.roster.shrink(0);
-        self.by_path.shrink(0);
+        self.roster.shrink(4, 0);
+        self.by_path.shrink();
     }
 
     pub(crate) fn has(&self, owner: RequestId) -> bool {
@@ -329,13 +329,13 @@ impl Watches {
         }
     }
 
-    /// Gives memory back that much fewer watches don't need.
+    /// Closes gaps, and gives back what much fewer watches don't need; the table, which is smaller and slow to make anew,
+    /// is given back when there is time.
     fn compact(&mut self) {
         if self.roster.compact() {
             self.link_all();
         }
-        self.roster.shrink(KEPT);
-        self.by_path.shrink(KEPT);
+        self.roster.shrink(16, KEPT);
     }
 }
 
