@@ -5,7 +5,7 @@
 use alloc::{vec, vec::Vec};
 use core::num::NonZeroU32;
 
-use crate::roster::Seat;
+use crate::watch::Seat;
 
 /// The first seat at each path that is watched. An open-addressing table with linear probing, at most three quarters full.
 #[derive(Clone, Debug, Default)]
@@ -165,7 +165,11 @@ mod tests {
     use alloc::format;
 
     use super::*;
-    use crate::roster::tests::seats;
+
+    /// So many different seats.
+    fn seats(count: u32) -> Vec<Seat> {
+        (0..count).map(Seat).collect()
+    }
 
     #[test]
     fn each_path_is_found_and_no_other_whatever_came_and_went() {

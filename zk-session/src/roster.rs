@@ -2,11 +2,10 @@
 
 use alloc::collections::VecDeque;
 
-use crate::{RequestId, watch::Watch};
-
-/// Where a watch is, until the roster is [compacted](Roster::compact), or one comes in between.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Seat(u32);
+use crate::{
+    RequestId,
+    watch::{Seat, Watch},
+};
 
 /// The watches, each with the request that set it. They come nearly always in the order of those, for replies do.
 #[derive(Clone, Debug, Default)]
@@ -119,16 +118,11 @@ impl Roster {
 const COMPACT_AT: usize = 32;
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use alloc::vec::Vec;
 
     use super::*;
     use crate::watch::{Arming, WatchKind};
-
-    /// So many different seats.
-    pub(crate) fn seats(count: u32) -> Vec<Seat> {
-        (0..count).map(Seat).collect()
-    }
 
     fn watch(kind: WatchKind) -> Watch {
         Watch { path: b"/a"[..].into(), kind, arming: Arming::Armed, next: None, previous: None }

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 
 use zk_proto::{Bytes, EventType, Ustring, WatcherType, Zxid};
 
-use crate::{RequestId, roster::Seat};
+use crate::RequestId;
 
 /// A watch. The path is the server's.
 #[derive(Clone, Debug)]
@@ -30,6 +30,10 @@ impl Watch {
         }
     }
 }
+
+/// Where a watch is, until its roster is compacted, or one comes in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seat(pub(crate) u32);
 
 /// What a watch waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

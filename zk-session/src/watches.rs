@@ -8,8 +8,8 @@ use zk_proto::{EventType, Ustring, WatcherType, Zxid};
 use crate::{
     RequestId,
     by_path::ByPath,
-    roster::{Roster, Seat},
-    watch::{Arming, Fired, Hearing, Watch, WatchKind},
+    roster::Roster,
+    watch::{Arming, Fired, Hearing, Seat, Watch, WatchKind},
 };
 
 /// All watches of a session.
