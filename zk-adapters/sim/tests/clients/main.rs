@@ -4,9 +4,10 @@ mod talk;
 
 use core::time::Duration;
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{self, Command},
+    sync::OnceLock,
 };
 
 use talk::Talk;
@@ -135,15 +136,26 @@ fn the_java_client_keeps_the_rules_for_reconnecting() {
 
 /// Where kazoo is, once pip has fetched it. Without pip there is no test, but in CI.
 fn kazoo() -> Option<PathBuf> {
+    static PACKAGES: OnceLock<Option<PathBuf>> = OnceLock::new();
+    PACKAGES.get_or_init(fetch_kazoo).clone()
+}
+
+fn fetch_kazoo() -> Option<PathBuf> {
     let packages = Path::new(env!("CARGO_TARGET_TMPDIR")).join(KAZOO);
-    if packages.join("kazoo").is_dir() {
+    if packages.is_dir() {
         return Some(packages);
     }
+    // It is there when all of it is, whichever process was the first to have it.
+    let fetched = packages.with_file_name(format!("{KAZOO}.{}", process::id()));
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"]);
-    let outcome = pip.arg(&packages).arg(KAZOO).output();
+    let outcome = pip.arg(&fetched).arg(KAZOO).output();
     let what = match &outcome {
-        Ok(output) if output.status.success() => return Some(packages),
+        Ok(output) if output.status.success() => {
+            let moved = fs::rename(&fetched, &packages);
+            assert!(moved.is_ok() || packages.is_dir(), "{moved:?}");
+            return Some(packages);
+        }
         Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
         Err(error) => error.to_string(),
     };
