@@ -3,9 +3,11 @@
 use alloc::collections::VecDeque;
 use core::time::Duration;
 
+use zk_proto::{Jute as _, ReplyHeader};
+
 use crate::{
     DisconnectReason, Event, ExpiredBy, ExpiredReason, Expiry, Failure, Instant, RequestId, Session, State,
-    Timer, connection::Growth,
+    Timer, connection::Growth, requests::LENGTH_PREFIX,
 };
 
 impl Session {
@@ -146,9 +148,14 @@ impl Session {
         }
     }
 
+    /// What a frame under way is measured by from now on.
+    const fn growth_now(&self) -> Growth {
+        Growth { since: self.now, received: self.stats.bytes_received, pings: self.stats.pings }
+    }
+
     /// A frame has been under way for as long as silence would be borne.
     fn check_growth(&mut self) {
-        let (received, pings) = (self.stats.bytes_received, self.stats.pings);
+        let current = self.growth_now();
         let least = u64::from(self.config.min_frame_rate);
         let Some(growth) = self.connection.as_mut().and_then(|connection| connection.growth.as_mut()) else {
             self.timers.stop(Timer::Frame);
@@ -156,12 +163,12 @@ impl Session {
         };
         let elapsed = (self.now - growth.since).as_millis();
         // What may be answers to pings shows only that the server lives, not that a frame of this length is under way.
-        let pongs = (pings - growth.pings) * PONG_LEN;
-        let grown = (received - growth.received).saturating_sub(pongs);
+        let pongs = (current.pings - growth.pings) * PONG_LEN;
+        let grown = (current.received - growth.received).saturating_sub(pongs);
         if u128::from(grown) * 1000 < u128::from(least) * elapsed {
             self.disconnect(DisconnectReason::SlowFrame);
         } else {
-            *growth = Growth { since: self.now, received, pings };
+            *growth = current;
             self.timers.set(Timer::Frame, self.now + self.read_timeout());
         }
     }
@@ -174,6 +181,7 @@ impl Session {
             return;
         }
         let grace = self.now + self.third();
+        let current = self.growth_now();
         let silence = [Timer::Connect, Timer::Read, Timer::Pong, Timer::Frame];
         let mut due = silence.into_iter().filter(|&timer| self.timers.is_due(timer, self.now)).peekable();
         let Some(connection) = &mut self.connection else { return };
@@ -185,8 +193,7 @@ impl Session {
             self.timers.set(*timer, grace);
         }
         if let Some(growth) = connection.growth.as_mut().filter(|_| due.contains(&Timer::Frame)) {
-            let (received, pings) = (self.stats.bytes_received, self.stats.pings);
-            *growth = Growth { since: self.now, received, pings };
+            *growth = current;
         }
         if self.state.is_connected() && !connection.close_sent {
             self.timers.set(Timer::Ping, self.now);
@@ -255,7 +262,7 @@ pub(crate) fn ping_interval(timeout: Duration) -> Duration {
 }
 
 /// The bytes of the answer to a ping: the frame's length and a reply header.
-const PONG_LEN: u64 = 20;
+const PONG_LEN: u64 = (LENGTH_PREFIX + ReplyHeader::MIN_LEN) as u64;
 const MIN_ATTEMPT_TIMEOUT: Duration = Duration::from_millis(100);
 /// A tick is late from this part of the session timeout on.
 pub(crate) const LATE_PART: u32 = 10;

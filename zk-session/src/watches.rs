@@ -7,7 +7,7 @@ use zk_proto::{EventType, Ustring, WatcherType, Zxid};
 
 use crate::{
     RequestId,
-    by_path::ByPath,
+    by_path::{ByPath, Tag},
     roster::Roster,
     watch::{Arming, Fired, Hearing, Seat, Watch, WatchKind},
 };
@@ -229,7 +229,7 @@ impl Watches {
     pub(crate) fn persistent_restored(&mut self) -> bool {
         let mut are_some = false;
         for watch in self.roster.iter_mut() {
-            if watch.kind.is_persistent() && matches!(watch.arming, Arming::Sent { .. }) {
+            if watch.kind.is_persistent() && watch.arming.is_sent() {
                 watch.arming = Arming::Armed;
                 are_some = true;
             }
@@ -285,14 +285,18 @@ impl Watches {
     }
 
     fn first_at(&self, path: &[u8]) -> Option<Seat> {
+        self.first_with(self.by_path.tag(path), path)
+    }
+
+    fn first_with(&self, tag: Tag, path: &[u8]) -> Option<Seat> {
         let is_there = |seat| self.roster.get(seat).is_some_and(|(_, watch)| *watch.path == *path);
-        self.by_path.find(self.by_path.tag(path), is_there)
+        self.by_path.find(tag, is_there)
     }
 
     fn link(&mut self, seat: Seat) {
         let Some((_, watch)) = self.roster.get(seat) else { return };
         let tag = self.by_path.tag(&watch.path);
-        let next = self.first_at(&watch.path);
+        let next = self.first_with(tag, &watch.path);
         match next {
             Some(first) => self.by_path.replace(tag, first, seat),
             None => self.by_path.insert(tag, seat),
