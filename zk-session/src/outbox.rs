@@ -17,13 +17,29 @@ use crate::{
 pub(crate) struct Outbox {
     /// Each with what comes before it, and after the one before it.
     actions: VecDeque<(Before, Action)>,
-    /// Events of watches are many and small. Each with the number of unread replies that come before it, and after what
-    /// is before those.
-    heard: VecDeque<(usize, WatchEvent)>,
+    /// Events of watches are many and small.
+    heard: VecDeque<Heard>,
     /// What comes after the last action.
     rest: Before,
     /// What unread replies lie in; nothing, if there are none.
     frames: Frames,
+}
+
+/// An event of a watch.
+#[derive(Clone)]
+#[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
+struct Heard {
+    /// So many unread replies come before it, after what is before those.
+    replies: u32,
+    _mark: Mark,
+    event: WatchEvent,
+}
+
+/// Lets something be told from nothing without a look into the event, which is moved as a whole then.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u32)]
+enum Mark {
+    Something,
 }
 
 /// What isn't kept as an action.
@@ -31,9 +47,9 @@ pub(crate) struct Outbox {
 #[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 struct Before {
     /// So many events of watches, with the replies between them.
-    heard: usize,
+    heard: u32,
     /// So many unread replies after those.
-    replies: usize,
+    replies: u32,
 }
 
 /// What is next.
@@ -58,7 +74,8 @@ impl Outbox {
 
     #[inline(always)]
     pub(crate) fn push_heard(&mut self, event: WatchEvent) {
-        self.heard.push_back((core::mem::take(&mut self.rest.replies), event));
+        let replies = core::mem::take(&mut self.rest.replies);
+        self.heard.push_back(Heard { replies, _mark: Mark::Something, event });
         self.rest.heard += 1;
     }
 
@@ -68,7 +85,7 @@ impl Outbox {
         let before = before(&mut self.actions, &mut self.rest);
         let (replies, next) = if before.heard == 0 {
             (&mut before.replies, Next::Action)
-        } else if let Some((replies, _)) = self.heard.front_mut() {
+        } else if let Some(Heard { replies, .. }) = self.heard.front_mut() {
             (replies, Next::Heard)
         } else {
             return Next::Action;
@@ -81,10 +98,9 @@ impl Outbox {
     }
 
     #[inline(always)]
-    fn pop_heard(&mut self) -> Option<WatchEvent> {
+    fn pop_heard(&mut self) -> Option<Heard> {
         before(&mut self.actions, &mut self.rest).heard -= 1;
-        let (_, event) = self.heard.pop_front()?;
-        Some(event)
+        self.heard.pop_front()
     }
 
     #[inline(always)]
@@ -136,28 +152,49 @@ impl Session {
     /// What has to be done next, each thing once and in order; none if there is nothing more for now.
     #[inline]
     pub fn poll_action(&mut self) -> Option<Action> {
-        loop {
-            match self.outbox.next() {
-                Next::Reply => {
-                    let Some(unread) = self.requests.take_unread() else { continue };
-                    if self.chroot.is_root() {
-                        return Some(read(&self.outbox.frames, unread, &mut self.stats.failed));
-                    }
-                    return Some(self.read_rooted(unread));
-                }
-                Next::Heard => return Some(Action::Emit(Event::Watch(self.outbox.pop_heard()?))),
-                Next::Action => {
-                    if let Some(action) = self.outbox.pop_action() {
-                        return Some(action);
-                    }
-                    break;
-                }
-            }
+        if let told @ Some(_) = self.next_told(|event| Some(Action::Emit(event))) {
+            return told;
+        }
+        if let action @ Some(_) = self.outbox.pop_action() {
+            return action;
         }
         if self.outbox.holds_frames() {
             self.forget_told();
         }
         self.next_action()
+    }
+
+    /// Whether a reply, or an event of a watch, comes next, and [`poll_event`](Self::poll_event) tells it.
+    #[inline]
+    pub fn has_event(&self) -> bool {
+        let before = self.outbox.actions.front().map_or(&self.outbox.rest, |(before, _)| before);
+        before.heard > 0 || before.replies > 0
+    }
+
+    /// The reply or event of a watch that comes next; none says only that [`poll_action`](Self::poll_action) has to be
+    /// asked, which tells all events, too. These are most of what is told, and this one makes them where they go: it
+    /// costs less.
+    #[inline]
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.next_told(Some)
+    }
+
+    #[inline(always)]
+    fn next_told<T>(&mut self, told: impl Fn(Event) -> Option<T>) -> Option<T> {
+        loop {
+            match self.outbox.next() {
+                Next::Reply => {
+                    let Some(unread) = self.requests.take_unread() else { continue };
+                    return if self.chroot.is_root() {
+                        read(&self.outbox.frames, unread, &mut self.stats.failed, told)
+                    } else {
+                        told(self.read_rooted(unread))
+                    };
+                }
+                Next::Heard => return told(Event::Watch(self.outbox.pop_heard()?.event)),
+                Next::Action => return None,
+            }
+        }
     }
 
     /// Reads all replies now, for other frames take the place of those that they lie in.
@@ -172,10 +209,12 @@ impl Session {
                 Next::Reply => {
                     if let Some(unread) = self.requests.take_unread() {
                         let reply = self.read_rooted(unread);
-                        self.outbox.push(reply);
+                        self.outbox.push(Action::Emit(reply));
                     }
                 }
-                Next::Heard => told.pop_heard().into_iter().for_each(|event| self.outbox.push_heard(event)),
+                Next::Heard => {
+                    told.pop_heard().into_iter().for_each(|heard| self.outbox.push_heard(heard.event))
+                }
                 Next::Action => match told.pop_action() {
                     Some(action) => self.outbox.push(action),
                     None => break,
@@ -193,18 +232,18 @@ impl Session {
 
     /// Reads a reply that may name paths.
     #[inline(never)]
-    fn read_rooted(&mut self, unread: Unread) -> Action {
-        let mut action = read(&self.outbox.frames, unread, &mut self.stats.failed);
-        if let Action::Emit(Event::Reply(Reply { result: Ok(response), .. })) = &mut action {
+    fn read_rooted(&mut self, unread: Unread) -> Event {
+        let mut event = read(&self.outbox.frames, unread, &mut self.stats.failed, |event| event);
+        if let Event::Reply(Reply { result: Ok(response), .. }) = &mut event {
             self.chroot.undo(response);
         }
-        action
+        event
     }
 }
 
 /// Reads a reply, or counts that it can't be read. Its response is made where it goes.
 #[inline(never)]
-fn read(frames: &Frames, unread: Unread, failed: &mut u64) -> Action {
+fn read<T>(frames: &Frames, unread: Unread, failed: &mut u64, told: impl Fn(Event) -> T) -> T {
     let Unread { request, op, reply: Place { zxid, frame } } = unread;
     let mut reader = frames.again(frame);
     let mut tell = |response: Result<Response, DecodeError>| {
@@ -215,7 +254,7 @@ fn read(frames: &Frames, unread: Unread, failed: &mut u64) -> Action {
                 delivery: Delivery::MaybeApplied,
             }
         });
-        Action::Emit(Event::Reply(Reply { request, zxid, result }))
+        told(Event::Reply(Reply { request, zxid, result }))
     };
     match ReplyHeader::decode(&mut reader) {
         Ok(_) => Response::decode_then(op, &mut reader, tell),

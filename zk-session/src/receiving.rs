@@ -387,17 +387,16 @@ impl Session {
             self.watches.disarm_at(&path, self.identity.last_zxid, |kind| !kind.is_persistent());
         }
         let fired = self.watches.fire(event_type, &path);
-        let Some((last, others)) = fired.split_last() else { return self.on_unwanted() };
+        let Some(last) = fired.len().checked_sub(1) else { return self.on_unwanted() };
         self.chroot.undo_path(&mut path);
-        let mut tell = |Fired { owner: request, hearing }, path| {
+        for (place, &Fired { owner: request, hearing }) in fired.iter().enumerate() {
+            let path = if place == last { core::mem::take(&mut path) } else { path.clone() };
             let event = WatchEvent { request, event_type, state, path, zxid, last: hearing == Hearing::Last };
             match &mut self.connection {
                 Some(connection) if hearing == Hearing::Early => connection.keep_early(event),
                 Some(_) | None => self.outbox.push_heard(event),
             }
-        };
-        others.iter().for_each(|fired| tell(*fired, path.clone()));
-        tell(*last, path);
+        }
     }
 
     fn on_unwanted(&mut self) {

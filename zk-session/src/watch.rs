@@ -130,6 +130,7 @@ pub(crate) struct Fired {
 
 /// What an event is to a watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u64)] // As wide as what it comes with, which is moved in whole words.
 pub(crate) enum Hearing {
     /// One of many.
     OneMore,

@@ -89,6 +89,7 @@ impl Watches {
             self.fired = Vec::new();
         }
         self.fired.clear();
+        let mut has_ended = false;
         let mut next = self.first_at(path.as_bytes());
         while let Some(seat) = next {
             let Some((owner, watch)) = self.roster.get(seat) else { break };
@@ -100,13 +101,16 @@ impl Watches {
             self.fired.push(Fired { owner, hearing });
             if hearing == Hearing::Last && !planted!(WatchesFireTwice) {
                 self.forget(seat);
+                has_ended = true;
             }
         }
         if self.recursive > 0 && event != EventType::NODE_CHILDREN_CHANGED {
             self.fire_recursive(path);
         }
         self.fired.sort_unstable();
-        self.compact();
+        if has_ended {
+            self.compact();
+        }
         &self.fired
     }
 

@@ -169,6 +169,16 @@ impl Hub {
         }
     }
 
+    /// What the session wants done next; events on the way to it are taken up, but for those that have to wait for what is
+    /// before them.
+    #[inline]
+    pub fn poll_action(&mut self, wakeups: &mut Wakeups) -> Option<Action> {
+        while let Some(event) = self.session.poll_event() {
+            self.dispatch(event, wakeups);
+        }
+        self.session.poll_action()
+    }
+
     /// Takes up one event of the session.
     #[inline]
     #[expect(clippy::wildcard_enum_match_arm, reason = "all others are rare")]
@@ -212,10 +222,11 @@ impl Hub {
         wakeups.add(self.slots.fill(Work::Request(request), outcome));
     }
 
-    #[inline]
+    /// Apart, for it looks into an event that is moved as a whole.
+    #[inline(never)]
     fn dispatch_watch_event(&mut self, event: WatchEvent, wakeups: &mut Wakeups) {
-        if let Some(held) = self.standing.held(event.request) {
-            return wakeups.add(held.push(StandingEvent::Event(event)));
+        if let Some((held, crowded)) = self.standing.held(event.request) {
+            return wakeups.add(held.push(StandingEvent::Event(event), crowded));
         }
         if !event.last {
             // A one-time watch is over with whatever it tells, be it an event that only a newer server knows.

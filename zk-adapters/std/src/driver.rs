@@ -99,7 +99,11 @@ impl Driver {
     /// however much it is. Connections are begun and given up here too, in the order in which the session says so.
     #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
-        if let Some(event) = self.events.pop_front() { Some(event) } else { self.act() }
+        while self.events.is_empty() && !self.session.has_event() {
+            let action = self.session.poll_action()?;
+            self.carry_out(action);
+        }
+        if self.events.is_empty() { self.session.poll_event() } else { self.events.pop_front() }
     }
 
     /// Moves what can be moved without waiting, and acts upon time. What has come is told before more is read.
@@ -153,25 +157,13 @@ impl Driver {
 
     /// Does what the session says, whether or not anybody asks for the events.
     fn act_on_all(&mut self) {
-        while let Some(event) = self.act() {
-            self.events.push_back(event);
-        }
-    }
-
-    /// Does what the session says, up to the next event: that is read only where it goes.
-    #[inline]
-    fn act(&mut self) -> Option<Event> {
-        loop {
-            let action = self.session.poll_action()?;
-            if let Action::Emit(event) = action {
-                return Some(event);
-            }
+        while let Some(action) = self.session.poll_action() {
             self.carry_out(action);
         }
     }
 
     fn carry_out(&mut self, action: Action) {
-        self.has_more = true;
+        self.has_more |= !matches!(action, Action::Emit(_));
         match action {
             Action::Emit(event) => self.events.push_back(event),
             Action::Send { connection, bytes } => {

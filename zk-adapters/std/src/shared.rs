@@ -155,7 +155,7 @@ impl Shared {
 impl Inner {
     /// Does all that the session says but what takes I/O on its connection.
     fn act(&mut self, shared: &Arc<Shared>) {
-        while let Some(action) = self.hub.session.poll_action() {
+        while let Some(action) = self.hub.poll_action(&mut self.wakeups) {
             match action {
                 Action::Emit(event) => self.hub.dispatch(event, &mut self.wakeups),
                 Action::Send { connection, bytes } => {

@@ -50,12 +50,9 @@ impl StandingWatch {
             if let Err(ended) = self.shared.wait_for(&mut held, until)? {
                 return Some(Err(ended));
             }
+            self.taken.iter_mut().for_each(|told| told.undo(&self.chroot));
         }
-        let mut told = self.taken.pop_front()?;
-        if let StandingEvent::Event(event) = &mut told {
-            self.chroot.undo_path(&mut event.path);
-        }
-        Some(Ok(told))
+        self.taken.pop_front().map(Ok)
     }
 
     /// The request that set the watch.

@@ -101,7 +101,7 @@ impl Driver {
     /// Does what the session says; tells whether there is something to write or to dial.
     fn act(&mut self, hub: &mut Hub, old_link: &mut Option<Link>) -> bool {
         let mut has_acted = false;
-        while let Some(action) = hub.session.poll_action() {
+        while let Some(action) = hub.poll_action(&mut self.wakeups) {
             match action {
                 Action::Emit(event) => hub.dispatch(event, &mut self.wakeups),
                 Action::Send { connection, bytes } => {

@@ -41,10 +41,7 @@ impl StandingWatch {
     /// As [`next`](Self::next).
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<StandingEvent, WatchEnded>> {
         loop {
-            if let Some(mut told) = self.taken.pop_front() {
-                if let StandingEvent::Event(event) = &mut told {
-                    self.chroot.undo_path(&mut event.path);
-                }
+            if let Some(told) = self.taken.pop_front() {
                 return Poll::Ready(Ok(told));
             }
             let mut hub = self.shared.lock();
@@ -52,7 +49,9 @@ impl StandingWatch {
                 hub.standing.wait(self.request, context.waker());
                 return Poll::Pending;
             };
+            drop(hub);
             taken?;
+            self.taken.iter_mut().for_each(|told| told.undo(&self.chroot));
         }
     }
 

@@ -212,9 +212,19 @@ impl World {
         self.books.accepted(id);
     }
 
+    /// Polled in either way, the same comes.
+    fn next_action(&mut self) -> Option<Action> {
+        let event = self.session.has_event().then(|| self.session.clone().poll_event());
+        let action = self.session.poll_action();
+        if let Some(event) = event {
+            assert_eq!(action, event.map(Action::Emit));
+        }
+        action
+    }
+
     pub fn drain(&mut self) {
         while self.polls
-            && let Some(action) = self.session.poll_action()
+            && let Some(action) = self.next_action()
         {
             self.books.action(&action, &self.session);
             match &action {

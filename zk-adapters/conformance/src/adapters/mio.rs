@@ -255,7 +255,7 @@ impl Driver {
 
     fn act(&mut self, hub: &mut Hub, wakeups: &mut Wakeups) -> bool {
         let mut has_acted = false;
-        while let Some(action) = hub.session.poll_action() {
+        while let Some(action) = hub.poll_action(wakeups) {
             has_acted = true;
             match action {
                 Action::Emit(event) => hub.dispatch(event, wakeups),

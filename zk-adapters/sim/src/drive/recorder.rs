@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::{Value, json};
 use zk_session::{
-    Action, AuthInfo, Config, ConnectionId, Instant, ProbeId, RequestId, RequestOptions, Session,
+    Action, AuthInfo, Config, ConnectionId, Event, Instant, ProbeId, RequestId, RequestOptions, Session,
     SubmitError,
     zk_proto::{Bytes, ConnectString, Request},
 };
@@ -230,6 +230,15 @@ impl RecordedSession {
             Some(recording) => recording.actions.pop_front(),
             None => self.session.poll_action(),
         }
+    }
+
+    // What a recorded session said waits among its actions.
+    pub fn has_event(&self) -> bool {
+        self.recording.is_none() && self.session.has_event()
+    }
+
+    pub fn poll_event(&mut self) -> Option<Event> {
+        if self.recording.is_none() { self.session.poll_event() } else { None }
     }
 }
 

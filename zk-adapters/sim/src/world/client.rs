@@ -44,6 +44,8 @@ pub(super) struct Client {
     pub(super) opened_at: Instant,
     /// Where its story is told as it happens.
     pub(super) story: Option<ClientId>,
+    /// The next poll is for an event, if one comes next.
+    asks_for_event: bool,
 }
 
 impl Client {
@@ -63,6 +65,7 @@ impl Client {
             held: VecDeque::new(),
             opened_at: now,
             story: None,
+            asks_for_event: false,
         }
     }
 
@@ -124,12 +127,21 @@ impl Client {
         self.books.action(&action, &self.session);
         Some(action)
     }
+
+    /// Polls in both ways in turn.
+    fn ask(&mut self) -> Option<Action> {
+        self.asks_for_event = !self.asks_for_event;
+        if !self.asks_for_event || !self.session.has_event() {
+            return self.session.poll_action();
+        }
+        Some(Action::Emit(self.session.poll_event().expect("the event that comes next")))
+    }
 }
 
 #[cfg(not(feature = "planted"))]
 impl Client {
     fn next_action(&mut self) -> Option<Action> {
-        self.session.poll_action()
+        self.ask()
     }
 }
 
@@ -141,9 +153,11 @@ impl Client {
 
         let newest = Planted::NewestActionFirst.is_on();
         if !newest && !Planted::RepliesOvertakeEvents.is_on() {
-            return self.session.poll_action();
+            return self.ask();
         }
-        self.held.extend(core::iter::from_fn(|| self.session.poll_action()));
+        while let Some(action) = self.ask() {
+            self.held.push_back(action);
+        }
         if newest {
             return self.held.pop_back();
         }
