@@ -68,14 +68,13 @@ fn open(
 /// they can take up. As long as requests are submitted and outcomes taken up, this thread only looks on, once every
 /// [`LINGER`]; when that stops it reads, and there is nothing to look for any more.
 fn attend(shared: &Arc<Shared>, connection: ConnectionId) {
-    let mut activity = 0;
+    let mut lookout = Lookout::default();
     let mut inner = shared.lock();
     loop {
         inner = shared.settle(inner);
-        let current = inner.activity;
+        let (activity, are_crowded) = (inner.activity, inner.hub.standing.are_crowded());
         let Some(link) = inner.link_of(connection) else { return };
-        if current != activity {
-            activity = current;
+        if lookout.looks_on(activity, are_crowded) {
             link.reader_lingers = true;
             inner = linger(shared, inner);
             if let Some(link) = inner.link_of(connection) {
@@ -87,10 +86,37 @@ fn attend(shared: &Arc<Shared>, connection: ConnectionId) {
             let now = shared.now();
             inner = shared.lock();
             inner.end_read(shared, reading, outcome, now);
+            lookout.has_read();
         } else {
             link.reader_sleeps = true;
             inner = shared.reader.wait(inner).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+}
+
+/// What the thread goes by.
+#[derive(Debug, Default)]
+struct Lookout {
+    activity: u64,
+    /// So often it looks on although nothing moves.
+    patience: u32,
+}
+
+impl Lookout {
+    /// Whether others are at it. Standing watches that are crowded get some time to be taken up, for more would come than
+    /// is kept of it.
+    fn looks_on(&mut self, activity: u64, are_crowded: bool) -> bool {
+        if activity != self.activity {
+            *self = Self { activity, patience: PATIENCE };
+            return true;
+        }
+        let looks_on = are_crowded && self.patience > 0;
+        self.patience -= u32::from(looks_on);
+        looks_on
+    }
+
+    fn has_read(&mut self) {
+        self.patience = PATIENCE;
     }
 }
 
@@ -102,3 +128,25 @@ fn linger<'a>(shared: &'a Arc<Shared>, mut inner: Guard<'a>) -> Guard<'a> {
 }
 
 const LINGER: Duration = Duration::from_millis(1);
+/// In times of [`LINGER`]. On a busy machine it takes some until a thread runs.
+const PATIENCE: u32 = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_looks_on_while_something_moves_and_for_a_while_when_it_has_brought_too_much() {
+        let mut lookout = Lookout::default();
+        assert!(!lookout.looks_on(0, true), "it hasn't brought anything");
+        for activity in 1..100 {
+            assert!(lookout.looks_on(activity, activity % 2 == 0));
+        }
+        assert!(!lookout.looks_on(99, false), "nothing moves");
+        let patience = |lookout: &mut Lookout| (0..1000).take_while(|_| lookout.looks_on(99, true)).count();
+        assert_eq!(patience(&mut lookout), PATIENCE as usize);
+        assert_eq!(patience(&mut lookout), 0, "it has to hear the server");
+        lookout.has_read();
+        assert_eq!(patience(&mut lookout), PATIENCE as usize);
+    }
+}
