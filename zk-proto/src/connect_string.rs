@@ -1,4 +1,5 @@
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::Ipv6Addr;
@@ -9,11 +10,12 @@ use crate::{PathError, validate_path};
 /// The port that servers listen on unless told otherwise.
 pub const DEFAULT_PORT: u16 = 2181;
 
-/// Where a server listens: a name or an address, and a port. Resolving the name is the driver's affair.
+/// Where a server listens: a name or an address, and a port. Resolving the name is the driver's affair. Copies share the
+/// name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServerAddr {
     /// The name or address; an IPv6 address without brackets.
-    pub host: String,
+    pub host: Arc<str>,
     /// The TCP port.
     pub port: u16,
 }
@@ -86,7 +88,8 @@ impl ConnectString {
         let slash = text.find('/').unwrap_or(text.len());
         let (servers, chroot) = text.split_at(slash);
         let servers = servers.split(',').map(str::trim).filter(|server| !server.is_empty());
-        let servers = servers.map(ServerAddr::from_str).collect::<Result<Vec<_>, _>>()?;
+        let mut servers = servers.map(ServerAddr::from_str).collect::<Result<Vec<_>, _>>()?;
+        servers.shrink_to_fit();
         if servers.is_empty() {
             return Err(ConnectStringError::NoServer(text.to_string()));
         }
@@ -113,7 +116,7 @@ impl fmt::Display for ConnectString {
 
 impl ServerAddr {
     /// Takes the host as it is.
-    pub fn new(host: impl Into<String>, port: u16) -> Self {
+    pub fn new(host: impl Into<Arc<str>>, port: u16) -> Self {
         Self { host: host.into(), port }
     }
 }

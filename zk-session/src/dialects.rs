@@ -3,7 +3,6 @@
 use alloc::{
     boxed::Box,
     collections::{BTreeMap, BTreeSet},
-    string::String,
     vec::Vec,
 };
 use core::time::Duration;
@@ -19,8 +18,8 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Dialects {
-    /// What a server, by host and port, has said it doesn't know.
-    unsupported: BTreeMap<(String, u16), Unsupported>,
+    /// What a server has said it doesn't know.
+    unsupported: BTreeMap<ServerAddr, Unsupported>,
     /// The last server that was asked has create2.
     pub(crate) has_create2: bool,
     /// A create2 that a server has just refused because it doesn't know it: the first to be queued again.
@@ -40,10 +39,8 @@ impl Dialects {
     /// Forgets what was learnt of a server so long ago that another version may run there, and of servers that
     /// aren't listed any more.
     pub(crate) fn forget(&mut self, listed: &[ServerAddr], now: Instant) {
-        self.unsupported.retain(|(host, port), unsupported| {
-            let is_listed = listed.iter().any(|server| server.host == *host && server.port == *port);
-            is_listed && now - unsupported.since < REMEMBERED
-        });
+        self.unsupported
+            .retain(|server, unsupported| listed.contains(server) && now - unsupported.since < REMEMBERED);
     }
 
     pub(crate) fn take_refused(&mut self) -> Option<Accepted> {
@@ -55,10 +52,7 @@ impl Dialects {
     }
 
     fn unsupported_at(&self, server: &ServerAddr) -> Option<&BTreeSet<OpCode>> {
-        if self.unsupported.is_empty() {
-            return None;
-        }
-        self.unsupported.get(&(server.host.clone(), server.port)).map(|unsupported| &unsupported.ops)
+        self.unsupported.get(server).map(|unsupported| &unsupported.ops)
     }
 }
 
@@ -83,7 +77,7 @@ impl Session {
 
     fn note_unsupported(&mut self, op: OpCode) {
         let Some(connection) = &mut self.connection else { return };
-        let server = (connection.server.host.clone(), connection.server.port);
+        let server = connection.server.clone();
         let begin = Unsupported { ops: BTreeSet::new(), since: self.now };
         self.dialects.unsupported.entry(server).or_insert(begin).ops.insert(op);
         connection.lacks_create2 |= op == OpCode::CREATE2;

@@ -1,6 +1,6 @@
 //! Which server is tried next, and when.
 
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::{boxed::Box, vec::Vec};
 use core::time::Duration;
 
 use zk_proto::ServerAddr;
@@ -46,7 +46,7 @@ impl Ensemble {
         let mut random = Random::new(seed ^ address);
         let servers = ordered(servers, order, &mut random);
         Self {
-            current: servers.first().cloned().unwrap_or_else(|| ServerAddr { host: String::new(), port: 0 }),
+            current: servers.first().cloned().unwrap_or_else(|| ServerAddr::new("", 0)),
             servers,
             next: 0,
             next_to_probe: 0,
@@ -154,15 +154,14 @@ const FIRST_BOUND: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
-    use alloc::{format, string::ToString};
+    use alloc::format;
 
     use super::*;
 
     const BOUNDS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(10));
 
     fn ensemble(count: usize, seed: u64) -> Ensemble {
-        let servers =
-            (0..count).map(|i| ServerAddr { host: format!("s{i}").to_string(), port: 2181 }).collect();
+        let servers = (0..count).map(|i| ServerAddr { host: format!("s{i}").into(), port: 2181 }).collect();
         Ensemble::new(servers, &ServerOrder::Shuffled, seed)
     }
 
@@ -190,7 +189,7 @@ mod tests {
 
     #[test]
     fn the_order_can_be_the_list_or_begin_with_the_preferred_ones() {
-        let list: Vec<_> = (0..6).map(|port| ServerAddr { host: "h".to_string(), port }).collect();
+        let list: Vec<_> = (0..6).map(|port| ServerAddr { host: "h".into(), port }).collect();
         let ports = |order| {
             let mut ensemble = Ensemble::new(list.clone(), &order, 3);
             (0..6).map(|_| ensemble.next().port).collect::<Vec<_>>()
@@ -221,7 +220,7 @@ mod tests {
 
     #[test]
     fn an_absurd_backoff_saturates() {
-        let servers = Vec::from([ServerAddr { host: "a".to_string(), port: 1 }]);
+        let servers = Vec::from([ServerAddr { host: "a".into(), port: 1 }]);
         let mut ensemble = Ensemble::new(servers, &ServerOrder::AsListed, 0);
         ensemble.attempt_failed();
         assert_eq!(ensemble.backoff((Duration::MAX, Duration::MAX), Duration::MAX), Duration::MAX);

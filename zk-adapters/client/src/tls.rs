@@ -103,10 +103,10 @@ impl Tls {
 
     fn name_of(&self, server: &ServerAddr) -> Result<ServerName<'static>, TlsError> {
         let name = match &self.names {
-            Names::OfTheServer | Names::Any => &server.host,
-            Names::One(name) => name,
+            Names::OfTheServer | Names::Any => server.host.to_string(),
+            Names::One(name) => name.clone(),
         };
-        ServerName::try_from(name.clone()).map_err(|_| TlsError::NotAName(name.clone()))
+        ServerName::try_from(name.clone()).map_err(|_| TlsError::NotAName(name))
     }
 }
 

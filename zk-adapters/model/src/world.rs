@@ -234,7 +234,7 @@ impl World {
             self.books.action(&action, link, &self.ensemble.executed, &mut told);
             match action {
                 Action::Connect { connection, server } => {
-                    self.link = Some(Link::new(connection, u8::from(server.host != "a")));
+                    self.link = Some(Link::new(connection, u8::from(&*server.host != "a")));
                 }
                 Action::Send { bytes, .. } => {
                     if let Some(link) = &mut self.link {

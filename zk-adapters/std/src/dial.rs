@@ -14,7 +14,7 @@ use zk_proto::ServerAddr;
 /// Its name is resolved anew, and every address is tried: the next one as soon as one has failed, or [`STAGGER`]
 /// after the last one was begun. The first that accepts wins.
 pub(crate) fn dial(server: &ServerAddr, limit: Duration) -> Result<(TcpStream, SocketAddr), DialError> {
-    let addresses = (server.host.as_str(), server.port).to_socket_addrs().map_err(DialError::Resolve)?;
+    let addresses = (&*server.host, server.port).to_socket_addrs().map_err(DialError::Resolve)?;
     race(addresses.collect(), move |address| connect(address, limit))
 }
 
@@ -139,7 +139,7 @@ mod tests {
     fn an_address_is_resolved_from_its_name() {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = server.local_addr().unwrap();
-        let name = ServerAddr { host: "localhost".to_owned(), port: address.port() };
+        let name = ServerAddr { host: "localhost".into(), port: address.port() };
         assert_eq!(dial(&name, LIMIT).unwrap().1, address);
     }
 }

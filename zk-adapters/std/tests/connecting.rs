@@ -122,7 +122,7 @@ fn a_name_with_an_address_that_refuses_is_reached_by_another() {
     let connected = event(&mut events, |event| matches!(event, SessionEvent::Connected { .. }));
     let SessionEvent::Connected { address, .. } = connected else { unreachable!() };
     assert_eq!(address, SocketAddr::from(([127, 0, 0, 1], port)));
-    assert_eq!(client.server().unwrap().host, "localhost");
+    assert_eq!(&*client.server().unwrap().host, "localhost");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::{AddressError, DialError};
 /// [`STAGGER`] after the last one was begun. The first that accepts wins.
 pub(crate) async fn dial(server: ServerAddr) -> Result<TcpStream, DialError> {
     let addresses: Vec<_> =
-        lookup_host((server.host.as_str(), server.port)).await.map_err(DialError::Resolve)?.collect();
+        lookup_host((&*server.host, server.port)).await.map_err(DialError::Resolve)?.collect();
     if addresses.is_empty() {
         return Err(DialError::NoAddress);
     }
@@ -159,7 +159,7 @@ mod tests {
     async fn an_address_is_resolved_from_its_name() {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = server.local_addr().unwrap();
-        let stream = dial(ServerAddr { host: "localhost".to_owned(), port: address.port() }).await.unwrap();
+        let stream = dial(ServerAddr { host: "localhost".into(), port: address.port() }).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), address);
     }
 }

@@ -280,7 +280,7 @@ impl Driver {
     }
 
     fn dial(&mut self, connection: ConnectionId, server: &ServerAddr, hub: &mut Hub, wakeups: &mut Wakeups) {
-        match (server.host.as_str(), server.port).to_socket_addrs() {
+        match (&*server.host, server.port).to_socket_addrs() {
             Ok(addresses) => self.dial_next(connection, addresses, Vec::new(), hub, wakeups),
             Err(error) => {
                 let now = self.shared.now();

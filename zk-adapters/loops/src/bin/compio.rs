@@ -193,7 +193,7 @@ async fn read(mut stream: TcpStream, buffer: Vec<u8>) -> BufResult<usize, Vec<u8
 
 /// Resolves the server's name anew, and tries each of its addresses.
 async fn dial(server: ServerAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect((server.host.as_str(), server.port)).await?;
+    let stream = TcpStream::connect((&*server.host, server.port)).await?;
     // Requests are coalesced before they are written: nothing is gained by holding them back.
     stream.set_nodelay(true)?;
     Ok(stream)

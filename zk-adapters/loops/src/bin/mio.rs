@@ -93,7 +93,7 @@ impl Driver {
 
     /// Begins to connect. A loop whose servers have names would resolve them on another thread.
     fn dial(&mut self, connection: ConnectionId, server: &ServerAddr) {
-        let addresses = (server.host.as_str(), server.port).to_socket_addrs();
+        let addresses = (&*server.host, server.port).to_socket_addrs();
         self.link = addresses.ok().and_then(|addresses| self.dial_next(connection, addresses));
         if self.link.is_none() {
             self.session.handle_disconnected(connection, self.now());
