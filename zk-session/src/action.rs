@@ -75,7 +75,7 @@ pub enum Action {
     Send {
         /// The connection to write to.
         connection: ConnectionId,
-        /// Whole frames, or a slice of a long one.
+        /// Whole frames, or a slice of a long one. Once they are sent and dropped, the session uses their memory again.
         bytes: Bytes,
     },
     /// Drop the transport, whether or not it is established yet. Nothing is to be reported of it any more.

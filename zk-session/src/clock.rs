@@ -7,7 +7,9 @@ use zk_proto::{Jute as _, ReplyHeader};
 
 use crate::{
     DisconnectReason, Event, ExpiredBy, ExpiredReason, Expiry, Failure, Instant, RequestId, Session, State,
-    Timer, connection::Growth, requests::LENGTH_PREFIX,
+    Timer,
+    connection::{Growth, Rests},
+    requests::LENGTH_PREFIX,
 };
 
 impl Session {
@@ -122,12 +124,19 @@ impl Session {
         if !planted!(PingsSpin) {
             self.timers.stop(Timer::Ping);
         }
+        self.give_back();
         let again = self.now + ping_interval(self.identity.timeout);
+        let Some(connection) = &mut self.connection else { return };
+        connection.rests = Rests::default();
+        if !connection.push_ping() || planted!(PingsPileUp) {
+            self.timers.set(Timer::Ping, again);
+        }
+    }
+
+    /// Gives memory back that nothing needs any more.
+    pub(crate) fn give_back(&mut self) {
         if let Some(connection) = &mut self.connection {
             connection.shrink();
-            if !connection.push_ping() || planted!(PingsPileUp) {
-                self.timers.set(Timer::Ping, again);
-            }
         }
         self.requests.shrink();
         if self.deadlines.is_empty() {

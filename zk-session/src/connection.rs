@@ -55,6 +55,7 @@ pub(crate) struct Connection {
     pub(crate) growth: Option<Growth>,
     /// When `Ready` was told.
     pub(crate) ready_at: Option<Instant>,
+    pub(crate) rests: Rests,
     /// A late tick has been excused since the last byte.
     pub(crate) excused: bool,
     /// Why it is going to be dropped when the driver asks what to do.
@@ -139,6 +140,35 @@ pub(crate) struct Pings {
     pub(crate) is_waiting: bool,
 }
 
+/// How often nothing was under way any more since the last ping.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rests(u8);
+
+impl Rests {
+    /// Counts one; tells whether they are few.
+    pub(crate) fn are_few(&mut self) -> bool {
+        let are_few = self.0 < FEW_RESTS;
+        self.0 += u8::from(are_few);
+        are_few
+    }
+}
+
+/// What memory is held doesn't count.
+#[cfg(feature = "model")]
+impl PartialEq for Rests {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+#[cfg(feature = "model")]
+impl Eq for Rests {}
+
+#[cfg(feature = "model")]
+impl core::hash::Hash for Rests {
+    fn hash<H: core::hash::Hasher>(&self, _: &mut H) {}
+}
+
 /// Where a frame under way stood when it was last looked at.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
@@ -210,6 +240,7 @@ impl Connection {
             early_events: Vec::new(),
             growth: None,
             ready_at: None,
+            rests: Rests::default(),
             excused: false,
             leaving: None,
         }
@@ -304,6 +335,9 @@ impl Connection {
             return None;
         }
         if self.control.is_empty() && core::mem::take(&mut self.pings.is_waiting) {
+            if self.pings.unanswered.capacity() == 0 {
+                self.pings.unanswered.reserve_exact(1);
+            }
             self.pings.unanswered.push_back(now);
         }
         self.window.hand_out(chunk.len());
@@ -471,6 +505,8 @@ impl Xids {
     }
 }
 
+/// A session that asks for more than this within a third of its timeout isn't idle.
+const FEW_RESTS: u8 = 8;
 /// So many events may wait for the gap before them to be told.
 const MAX_EARLY_EVENTS: usize = 64;
 /// What a server may answer ahead of earlier requests.

@@ -187,6 +187,10 @@ impl Requests {
     /// Lets a request wait whose frame was just encoded.
     #[inline(always)]
     pub(crate) fn push(&mut self, request: Accepted) {
+        if self.all.capacity() == 0 {
+            // Many sessions never have more than one under way.
+            self.all.reserve_exact(1);
+        }
         self.all.push_back(Entry { request, progress: Progress::Waiting });
     }
 

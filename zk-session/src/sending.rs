@@ -130,6 +130,7 @@ impl Session {
         if self.timers.are_due(self.now) {
             self.act_on_last_timers();
         } else if self.is_quiet() {
+            self.rest();
             return None;
         }
         self.leave();
@@ -150,6 +151,17 @@ impl Session {
             connection.is_quiet() && connection.rearm.is_none() && connection.leaving.is_none()
         };
         self.requests.waiting() == 0 && !self.closing && self.connection.as_ref().is_some_and(is_primed)
+    }
+
+    /// Gives memory back when nothing is under way any more, as long as that isn't often: most sessions are idle, and none
+    /// needs to hold what another could use. One that isn't idle would only take it again.
+    fn rest(&mut self) {
+        let is_resting = self.requests.is_empty();
+        if let Some(connection) = self.connection.as_mut().filter(|_| is_resting)
+            && connection.rests.are_few()
+        {
+            self.give_back();
+        }
     }
 
     fn next_send(&mut self) -> Option<Action> {

@@ -103,22 +103,25 @@ impl Bench {
         bench
     }
 
-    /// Does what the session says; tells how many replies and watch events came out.
+    /// Does what the session says, and hands events on; tells how many replies and watch events came out.
     pub(crate) fn drain(&mut self) -> usize {
         let mut told = 0;
-        while let Some(action) = self.session.poll_action() {
-            match &action {
-                Action::Send { connection, bytes } => {
-                    self.session.handle_sent(*connection, bytes.len(), Instant::ZERO);
+        loop {
+            while let Some(event) = self.session.poll_event() {
+                told += 1;
+                black_box(&event);
+            }
+            match self.session.poll_action() {
+                Some(Action::Send { connection, bytes }) => {
+                    self.session.handle_sent(connection, bytes.len(), Instant::ZERO);
                 }
-                Action::Emit(event) => {
+                Some(Action::Emit(event)) => {
                     told += usize::from(matches!(event, Event::Reply(_) | Event::Watch(_)));
-                    black_box(event);
                 }
-                Action::Connect { .. } | Action::Disconnect { .. } | Action::Probe { .. } => {}
+                Some(Action::Connect { .. } | Action::Disconnect { .. } | Action::Probe { .. }) => {}
+                None => return told,
             }
         }
-        told
     }
 
     pub(crate) fn receive(&mut self, bytes: &[u8]) -> usize {

@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         }
         ["--large"] => {
             let mut figures = counts(&watching::large());
-            let idle = idle::bytes_each(100_000);
+            let idle = idle::bytes_each(100_000, true);
             figures.push(Figure { name: "idle session of 100000".into(), unit: Unit::Bytes, value: idle });
             baseline::print(&figures);
             ExitCode::SUCCESS
@@ -71,7 +71,8 @@ fn main() -> ExitCode {
 fn figures(measured: &[Measured]) -> Vec<Figure> {
     let mut figures = counts(measured);
     let bytes = |name: &str, value| Figure { name: name.into(), unit: Unit::Bytes, value };
-    figures.push(bytes("idle session", idle::bytes_each(1000)));
+    figures.push(bytes("session that has asked once", idle::bytes_each(1000, false)));
+    figures.push(bytes("idle session", idle::bytes_each(1000, true)));
     figures.push(bytes("watch", watching::bytes_each()));
     figures
 }

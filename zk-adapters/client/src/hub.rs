@@ -387,6 +387,10 @@ impl Wakeups {
     #[inline]
     fn add(&mut self, waker: Option<Waker>) {
         if let Some(waker) = waker {
+            if self.wakers.capacity() == 0 {
+                // Most sessions never wake more than one at a time.
+                self.wakers.reserve_exact(1);
+            }
             self.wakers.push(waker);
         }
     }

@@ -16,6 +16,8 @@ pub struct Slots {
     /// Those whose place was taken.
     displaced: BTreeMap<Number, Slot>,
     held: usize,
+    /// How often none was held since memory was given back in time.
+    rests: u8,
 }
 
 /// Whose slot it is: the number of a request, or one counted down from the highest for an errand.
@@ -103,13 +105,24 @@ impl Slots {
         let number = work.into();
         let index = self.index(number);
         self.held -= 1;
-        match self.places.get_mut(index) {
+        let outcome = match self.places.get_mut(index) {
             Some((holder, slot)) if *holder == number => {
                 *holder = NOBODY;
                 slot.take()
             }
             Some(_) | None => take_displaced(&mut self.displaced, number),
+        };
+        if self.held == 0 && self.rests < FEW_RESTS {
+            self.rest();
         }
+        outcome
+    }
+
+    /// Gives its memory back at once as long as that isn't often: most sessions are idle.
+    #[cold]
+    fn rest(&mut self) {
+        self.rests += 1;
+        self.places = Vec::new();
     }
 
     /// Has this waker woken when the outcome is there, instead of an earlier one.
@@ -137,6 +150,7 @@ impl Slots {
 
     /// Gives back its memory, if nothing is awaited.
     pub(crate) fn give_back(&mut self) {
+        self.rests = 0;
         if self.held == 0 {
             self.places = Vec::new();
         }
@@ -199,6 +213,8 @@ fn take_displaced(displaced: &mut BTreeMap<Number, Slot>, number: Number) -> Res
     displaced.remove(&number).expect(HELD).take()
 }
 
+/// A client that asks for more than this between two pings isn't idle.
+const FEW_RESTS: u8 = 8;
 /// Neither requests nor what is counted from the highest number get so far.
 const NOBODY: Number = Number(0);
 const HELD: &str = "a slot is looked into only by the call that holds it";
@@ -317,6 +333,25 @@ mod tests {
         let slot = insert(&mut slots, 1001);
         slots.fill(request(1001), Ok(Response::Empty));
         assert!(poll(&mut slots, slot).is_some());
+    }
+
+    #[test]
+    fn what_a_lone_request_takes_is_given_back_at_once_unless_there_are_many() {
+        let mut slots = Slots::default();
+        let ask = |slots: &mut Slots| {
+            (1..=u64::from(FEW_RESTS) + 2)
+                .filter(|&number| {
+                    let slot = insert(slots, number);
+                    slots.fill(request(number), Ok(Response::Empty));
+                    assert!(poll(slots, slot).is_some());
+                    slots.places.capacity() == 0
+                })
+                .count()
+        };
+        assert_eq!(ask(&mut slots), usize::from(FEW_RESTS));
+        slots.give_back();
+        assert_eq!(slots.places.capacity(), 0);
+        assert_eq!(ask(&mut slots), usize::from(FEW_RESTS), "it was idle meanwhile");
     }
 
     const NOT_SENT: zk_session::Delivery = zk_session::Delivery::NotSent;

@@ -4,7 +4,7 @@ use std::{
     sync::Arc,
 };
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use zk_client::Lost;
 use zk_session::{ConnectionId, Instant};
 
@@ -167,7 +167,7 @@ impl Inner {
             Err(error) if is_pause(error.kind()) => 0,
             Err(error) => return link.break_off(error),
         };
-        link.outbox.advance(sent);
+        drop(link.outbox.split_to(sent));
         self.hub.session.handle_sent(connection, sent, now);
     }
 

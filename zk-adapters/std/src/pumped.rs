@@ -1,6 +1,6 @@
 use std::{io, net::TcpStream};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use zk_client::Machine;
 use zk_session::{ConnectionId, Instant};
 
@@ -52,7 +52,7 @@ impl PumpedLink {
     fn write(&mut self) -> io::Result<usize> {
         let Some(transport) = self.transport.as_ref().filter(|_| self.has_to_write()) else { return Ok(0) };
         let sent = nothing_yet(transport.write(&self.outbox))?;
-        self.outbox.advance(sent);
+        drop(self.outbox.split_to(sent));
         Ok(sent)
     }
 

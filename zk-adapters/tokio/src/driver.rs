@@ -12,7 +12,7 @@ use zk_session::{Action, Instant};
 
 use crate::{
     alarm::Alarm,
-    link::{Link, ReadBuffer, Seen},
+    link::{LENT, Link, ReadBuffer, Seen},
     probe::Probe,
     shared::Shared,
     transport::Security,
@@ -44,21 +44,22 @@ enum Turn {
 
 impl Driver {
     pub(crate) fn new(shared: Arc<Shared>, security: Security) -> Self {
-        let (buffer, alarm) = (ReadBuffer::new(), Alarm::new());
         Self {
             shared,
             security,
             link: None,
             probe: None,
-            buffer,
-            alarm,
+            buffer: ReadBuffer::default(),
+            alarm: Alarm::new(),
             wakeups: Wakeups::default(),
             has_looked: false,
         }
     }
 
     fn turn(&mut self, context: &mut Context<'_>, now: Instant) -> Turn {
-        let seen = self.link.as_mut().map_or(Seen::Nothing, |link| link.poll(context, &mut self.buffer));
+        let mut lent = [0; LENT];
+        let buffer = self.buffer.room(&mut lent);
+        let seen = self.link.as_mut().map_or(Seen::Nothing, |link| link.poll(context, buffer));
         let probed = self.probe.as_mut().map_or(Poll::Pending, |probe| probe.poll(context));
         let shared = Arc::clone(&self.shared);
         let mut old_link = None;
@@ -69,7 +70,8 @@ impl Driver {
             hub.session.handle_probed(probe.id, read_write, now);
         }
         if let Some(link) = &self.link {
-            seen.report(link.connection, &mut hub, &self.buffer, now, &mut self.wakeups);
+            let received = seen.report(link.connection, &mut hub, buffer, now, &mut self.wakeups);
+            self.buffer.note(received);
         }
         // What lies unread is fed before a tick, for it may be what the session waits for.
         if !has_seen {

@@ -6,7 +6,7 @@ use core::{
 };
 use std::{io, sync::Arc};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use tokio::{io::ReadBuf, net::TcpStream};
 use zk_client::{Hub, Lost, Wakeups};
 use zk_proto::ServerAddr;
@@ -85,7 +85,7 @@ impl Link {
     }
 
     /// Writes and reads once each, as far as the transport lets, or goes on dialling.
-    pub(crate) fn poll(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuffer) -> Seen {
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Seen {
         match &mut self.stage {
             Stage::Dialling { dialling, server, security } => {
                 let Poll::Ready(dialled) = dialling.as_mut().poll(context) else { return Seen::Nothing };
@@ -156,7 +156,7 @@ fn write(
     let sent = match written {
         Poll::Pending => None,
         Poll::Ready(Ok(count)) => {
-            outbox.advance(count);
+            drop(outbox.split_to(count));
             Some(count)
         }
         Poll::Ready(Err(error)) => {
@@ -170,28 +170,29 @@ fn write(
 
 fn read(
     transport: &mut Transport,
-    buffer: &mut ReadBuffer,
+    buffer: &mut [u8],
     broken: &mut Option<io::Error>,
     context: &mut Context<'_>,
 ) -> (usize, Option<Lost>) {
-    match buffer.poll_fill(transport, context) {
+    let mut unfilled = ReadBuf::new(buffer);
+    match transport.poll_read(&mut unfilled, context) {
         Poll::Pending => (0, broken.take().map(|error| Lost::Io(Arc::new(error)))),
-        Poll::Ready(Ok(0)) => (0, Some(Lost::EndOfStream)),
-        Poll::Ready(Ok(received)) => (received, None),
+        Poll::Ready(Ok(())) if unfilled.filled().is_empty() => (0, Some(Lost::EndOfStream)),
+        Poll::Ready(Ok(())) => (unfilled.filled().len(), None),
         Poll::Ready(Err(error)) => (0, Some(Lost::Io(Arc::new(error)))),
     }
 }
 
 impl Seen {
-    /// Tells the session.
+    /// Tells the session, and how much was read.
     pub(crate) fn report(
         self,
         connection: ConnectionId,
         hub: &mut Hub,
-        buffer: &ReadBuffer,
+        buffer: &[u8],
         now: Instant,
         wakeups: &mut Wakeups,
-    ) {
+    ) -> usize {
         match self {
             Self::Nothing => {}
             Self::Securing => hub.is_securing = true,
@@ -202,18 +203,21 @@ impl Seen {
                     hub.session.handle_sent(connection, sent, now);
                 }
                 if received > 0 {
-                    hub.session.handle_received(connection, buffer.filled(received), now);
+                    hub.session.handle_received(connection, &buffer[..received], now);
                 }
                 if let Some(lost) = lost {
                     hub.lost(connection, lost, now, wakeups);
                 }
+                return received;
             }
         }
+        0
     }
 }
 
-/// The buffer of every read: it grows when a read fills it, and is given back when little comes.
-#[derive(Debug)]
+/// Where reads go: most sessions are idle, and need none of their own. It grows when a read fills it, and is given back
+/// when little comes.
+#[derive(Debug, Default)]
 pub(crate) struct ReadBuffer {
     bytes: Vec<u8>,
     /// The longest read since the buffer was last looked at.
@@ -221,72 +225,60 @@ pub(crate) struct ReadBuffer {
 }
 
 impl ReadBuffer {
-    pub(crate) fn new() -> Self {
-        Self { bytes: vec![0; SMALLEST], longest: 0 }
-    }
-
-    fn poll_fill(&mut self, transport: &mut Transport, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.longest == self.bytes.len() && self.bytes.len() < LARGEST {
-            self.bytes = vec![0; self.bytes.len() * GROWTH];
+    /// Room for the next read, which is lent as long as little comes.
+    pub(crate) fn room<'a>(&'a mut self, lent: &'a mut [u8; LENT]) -> &'a mut [u8] {
+        let len = self.bytes.len().max(LENT);
+        if self.longest == len && len < LARGEST {
+            self.bytes = vec![0; len * GROWTH];
         }
-        let mut unfilled = ReadBuf::new(&mut self.bytes);
-        let outcome = transport.poll_read(&mut unfilled, context);
-        let received = unfilled.filled().len();
-        self.longest = self.longest.max(received);
-        outcome.map_ok(|()| received)
+        if self.bytes.is_empty() { lent } else { &mut self.bytes }
     }
 
-    pub(crate) fn filled(&self, count: usize) -> &[u8] {
-        &self.bytes[..count]
+    /// Notes that so much was read.
+    pub(crate) fn note(&mut self, received: usize) {
+        self.longest = self.longest.max(received);
     }
 
     /// Gives the memory back, if no read since the last call needed it.
     pub(crate) fn give_back(&mut self) {
-        if self.longest < SMALLEST && self.bytes.len() > SMALLEST {
-            self.bytes = vec![0; SMALLEST];
+        if self.longest < LENT {
+            self.bytes = Vec::new();
         }
         self.longest = 0;
     }
 }
 
-/// More than a pong, less than anything else: most sessions are idle.
-const SMALLEST: usize = 128;
+/// More than a pong, or the data of most znodes.
+pub(crate) const LENT: usize = 512;
 const GROWTH: usize = 4;
 const LARGEST: usize = 128 << 10;
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
 
-    async fn read_once(buffer: &mut ReadBuffer, stream: &mut Transport) -> usize {
-        core::future::poll_fn(|context| buffer.poll_fill(stream, context)).await.unwrap()
+    /// Reads as much as there is room for, or as is left; tells how much.
+    fn read(buffer: &mut ReadBuffer, left: usize) -> usize {
+        let received = buffer.room(&mut [0; LENT]).len().min(left);
+        buffer.note(received);
+        received
     }
 
-    #[tokio::test]
-    async fn the_buffer_grows_when_filled_and_is_given_back_when_idle() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let mut stream = Transport::Plain(stream);
-        let mut server = listener.accept().await.unwrap().0.into_std().unwrap();
-        server.set_nonblocking(false).unwrap();
-
-        let mut buffer = ReadBuffer::new();
-        server.write_all(&vec![7; 1 << 20]).unwrap();
-        let mut received = 0;
-        while received < 1 << 20 {
-            let count = read_once(&mut buffer, &mut stream).await;
-            assert!(buffer.filled(count).iter().all(|&byte| byte == 7));
-            received += count;
+    #[test]
+    fn the_buffer_grows_when_filled_and_is_given_back_when_idle() {
+        let mut buffer = ReadBuffer::default();
+        let mut left = 1 << 20;
+        while left > 0 {
+            left -= read(&mut buffer, left);
         }
         assert_eq!(buffer.bytes.len(), LARGEST);
 
         buffer.give_back();
         assert_eq!(buffer.bytes.len(), LARGEST, "it has just been used");
-        server.write_all(b"ping").unwrap();
-        assert_eq!(read_once(&mut buffer, &mut stream).await, 4);
+        assert_eq!(read(&mut buffer, 4), 4);
         buffer.give_back();
-        assert_eq!(buffer.bytes.capacity(), SMALLEST);
+        assert_eq!(buffer.bytes.capacity(), 0);
+        assert_eq!(read(&mut buffer, 4), 4);
+        assert_eq!(buffer.bytes.capacity(), 0, "little is read where there is room");
     }
 }
