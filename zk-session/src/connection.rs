@@ -140,16 +140,25 @@ pub(crate) struct Pings {
     pub(crate) is_waiting: bool,
 }
 
-/// How often nothing was under way any more since the last ping.
+/// How often, since the last ping, nothing was under way any more after something had been.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Rests(u8);
+pub(crate) struct Rests {
+    count: u8,
+    has_worked: bool,
+}
 
 impl Rests {
-    /// Counts one; tells whether they are few.
-    pub(crate) fn are_few(&mut self) -> bool {
-        let are_few = self.0 < FEW_RESTS;
-        self.0 += u8::from(are_few);
-        are_few
+    /// Something was handed out.
+    pub(crate) fn end(&mut self) {
+        self.has_worked = true;
+    }
+
+    /// Nothing is under way: tells whether that is new, and still rare.
+    pub(crate) fn begin(&mut self) -> bool {
+        let is_new = core::mem::take(&mut self.has_worked);
+        let is_rare = self.count < FEW_RESTS;
+        self.count += u8::from(is_new && is_rare);
+        is_new && is_rare
     }
 }
 
@@ -521,6 +530,19 @@ const REFUSED_EARLY: [ErrorCode; 5] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rests_are_counted_where_there_was_work_and_only_the_first_are_rare() {
+        let mut rests = Rests::default();
+        assert!(!rests.begin(), "nothing was done");
+        let work = |rests: &mut Rests| {
+            rests.end();
+            rests.begin() && !rests.begin()
+        };
+        assert_eq!((0..100).filter(|_| work(&mut rests)).count(), usize::from(FEW_RESTS));
+        rests = Rests::default();
+        assert!(work(&mut rests), "a ping begins anew");
+    }
 
     /// INV-14.
     #[test]

@@ -35,7 +35,7 @@ struct Heard {
     event: WatchEvent,
 }
 
-/// Lets something be told from nothing without a look into the event, which is moved as a whole then.
+/// Where `Option` notes that there is none: in the event, it would have it moved in parts.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u32)]
 enum Mark {
@@ -164,16 +164,16 @@ impl Session {
         self.next_action()
     }
 
-    /// Whether a reply, or an event of a watch, comes next, and [`poll_event`](Self::poll_event) tells it.
+    /// Whether [`poll_event`](Self::poll_event) tells what comes next.
     #[inline]
     pub fn has_event(&self) -> bool {
         let before = self.outbox.actions.front().map_or(&self.outbox.rest, |(before, _)| before);
         before.heard > 0 || before.replies > 0
     }
 
-    /// The reply or event of a watch that comes next; none says only that [`poll_action`](Self::poll_action) has to be
-    /// asked, which tells all events, too. These are most of what is told, and this one makes them where they go: it
-    /// costs less.
+    /// What comes next, if it is an event of a watch or a successful reply that hasn't been read yet: they are most of what
+    /// is told, and are made where they go, which costs less than an [`Action`]. None says only that
+    /// [`poll_action`](Self::poll_action) has to be asked: it tells all that this one does, and all other events.
     #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
         self.next_told(Some)

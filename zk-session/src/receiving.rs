@@ -148,10 +148,9 @@ impl Session {
         while self.state.is_connected()
             && self.outbox.waiting() < enough
             && frames.peek_reply().is_some_and(|header| header.xid == ReplyHeader::EVENT_XID)
-            && let Some(mut reader) = frames.next()
-            && let Ok(header) = ReplyHeader::decode(&mut reader)
+            && let Some(reader) = frames.next()
         {
-            self.on_notification(header.zxid, reader);
+            self.on_payload(reader);
             are_any = true;
         }
         are_any

@@ -158,7 +158,7 @@ impl Session {
     fn rest(&mut self) {
         let is_resting = self.requests.is_empty();
         if let Some(connection) = self.connection.as_mut().filter(|_| is_resting)
-            && connection.rests.are_few()
+            && connection.rests.begin()
         {
             self.give_back();
         }
@@ -172,6 +172,7 @@ impl Session {
         };
         let pings = connection.pings.unanswered.len();
         let bytes = connection.next_chunk(&mut self.requests, limits, &mut self.xids, self.now)?;
+        connection.rests.end();
         self.stats.bytes_sent += bytes.len() as u64;
         self.stats.pings += (connection.pings.unanswered.len() - pings) as u64;
         if self.state.is_connected() {

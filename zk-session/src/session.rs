@@ -98,8 +98,8 @@ impl State {
 ///
 /// # Outputs
 /// [`poll_action`](Self::poll_action) tells each thing that happened once and in order: drain it after commands, and
-/// after inputs before the transport takes more. [`poll_event`](Self::poll_event) is a shorter way to what is only to be
-/// handed on. [`poll_timeout`](Self::poll_timeout) tells when
+/// after inputs before the transport takes more. Drivers that have many events to hand on ask
+/// [`poll_event`](Self::poll_event) first, which costs less. [`poll_timeout`](Self::poll_timeout) tells when
 /// [`handle_timeout`](Self::handle_timeout) is due; asking again is harmless and gets the newest answer.
 ///
 /// # Views

@@ -169,8 +169,8 @@ impl Hub {
         }
     }
 
-    /// What the session wants done next; events on the way to it are taken up, but for those that have to wait for what is
-    /// before them.
+    /// What the session says next, after most of its events, which are taken up on the way. What comes as
+    /// [`Action::Emit`] is still to be [dispatched](Self::dispatch).
     #[inline]
     pub fn poll_action(&mut self, wakeups: &mut Wakeups) -> Option<Action> {
         while let Some(event) = self.session.poll_event() {

@@ -16,7 +16,7 @@ pub struct Slots {
     /// Those whose place was taken.
     displaced: BTreeMap<Number, Slot>,
     held: usize,
-    /// How often none was held since memory was given back in time.
+    /// How often none was held any more since the last [`give_back`](Self::give_back).
     rests: u8,
 }
 
@@ -213,7 +213,7 @@ fn take_displaced(displaced: &mut BTreeMap<Number, Slot>, number: Number) -> Res
     displaced.remove(&number).expect(HELD).take()
 }
 
-/// A client that asks for more than this between two pings isn't idle.
+/// A client that comes to rest more often than this, between two times when memory is given back anyway, isn't idle.
 const FEW_RESTS: u8 = 8;
 /// Neither requests nor what is counted from the highest number get so far.
 const NOBODY: Number = Number(0);

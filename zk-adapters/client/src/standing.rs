@@ -44,6 +44,8 @@ pub struct Standing {
     held: BTreeMap<RequestId, Held>,
     /// How many of them are crowded.
     crowded: usize,
+    /// How often something was taken.
+    takes: u64,
 }
 
 #[derive(Debug, Default)]
@@ -73,6 +75,11 @@ impl Standing {
     /// Whether some have so much unread that another read may bring more than is kept of it.
     pub fn are_crowded(&self) -> bool {
         self.crowded > 0
+    }
+
+    /// How often something was taken.
+    pub fn takes(&self) -> u64 {
+        self.takes
     }
 
     /// The watch that this request has set, if somebody holds it, and how many are crowded.
@@ -109,6 +116,7 @@ impl Standing {
         if held.unread.is_empty() {
             return held.end.map(Err);
         }
+        self.takes += 1;
         let was_crowded = held.is_crowded();
         taken.extend(held.unread.drain(..held.unread.len().min(MOST_TAKEN)));
         self.crowded -= usize::from(was_crowded && !held.is_crowded());

@@ -167,6 +167,7 @@ impl Inner {
             Err(error) if is_pause(error.kind()) => 0,
             Err(error) => return link.break_off(error),
         };
+        // What is sent lets go of its memory, which the session uses again.
         drop(link.outbox.split_to(sent));
         self.hub.session.handle_sent(connection, sent, now);
     }

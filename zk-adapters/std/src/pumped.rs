@@ -52,6 +52,7 @@ impl PumpedLink {
     fn write(&mut self) -> io::Result<usize> {
         let Some(transport) = self.transport.as_ref().filter(|_| self.has_to_write()) else { return Ok(0) };
         let sent = nothing_yet(transport.write(&self.outbox))?;
+        // What is sent lets go of its memory, which the session uses again.
         drop(self.outbox.split_to(sent));
         Ok(sent)
     }

@@ -66,15 +66,17 @@ fn open(
 ///
 /// Those who wait for something read for themselves, which spares them a change of threads, and takes in no more than
 /// they can take up. As long as requests are submitted and outcomes taken up, this thread only looks on, once every
-/// [`LINGER`]; when that stops it reads, and there is nothing to look for any more.
+/// [`LINGER`]; when that stops, and no standing watch has much to be taken, it reads, and there is nothing to look for any
+/// more.
 fn attend(shared: &Arc<Shared>, connection: ConnectionId) {
-    let mut lookout = Lookout::default();
+    let mut lookout = Lookout::new();
     let mut inner = shared.lock();
     loop {
         inner = shared.settle(inner);
-        let (activity, are_crowded) = (inner.activity, inner.hub.standing.are_crowded());
+        let (activity, takes) = (inner.activity, inner.hub.standing.takes());
+        let are_crowded = inner.hub.standing.are_crowded();
         let Some(link) = inner.link_of(connection) else { return };
-        if lookout.looks_on(activity, are_crowded) {
+        if lookout.looks_on(activity, takes, are_crowded) {
             link.reader_lingers = true;
             inner = linger(shared, inner);
             if let Some(link) = inner.link_of(connection) {
@@ -86,7 +88,6 @@ fn attend(shared: &Arc<Shared>, connection: ConnectionId) {
             let now = shared.now();
             inner = shared.lock();
             inner.end_read(shared, reading, outcome, now);
-            lookout.has_read();
         } else {
             link.reader_sleeps = true;
             inner = shared.reader.wait(inner).unwrap_or_else(PoisonError::into_inner);
@@ -95,28 +96,32 @@ fn attend(shared: &Arc<Shared>, connection: ConnectionId) {
 }
 
 /// What the thread goes by.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Lookout {
     activity: u64,
-    /// So often it looks on although nothing moves.
+    takes: u64,
+    /// So often it still looks on although nothing moves.
     patience: u32,
 }
 
 impl Lookout {
-    /// Whether others are at it. Standing watches that are crowded get some time to be taken up, for more would come than
-    /// is kept of it.
-    fn looks_on(&mut self, activity: u64, are_crowded: bool) -> bool {
+    fn new() -> Self {
+        Self { activity: 0, takes: 0, patience: PATIENCE }
+    }
+
+    /// Whether to leave it to others. Standing watches that are crowded get some time, for more would come than is kept of
+    /// it; but what isn't taken at all keeps nobody from hearing the server.
+    fn looks_on(&mut self, activity: u64, takes: u64, are_crowded: bool) -> bool {
+        if takes != self.takes {
+            (self.takes, self.patience) = (takes, PATIENCE);
+        }
         if activity != self.activity {
-            *self = Self { activity, patience: PATIENCE };
+            self.activity = activity;
             return true;
         }
         let looks_on = are_crowded && self.patience > 0;
         self.patience -= u32::from(looks_on);
         looks_on
-    }
-
-    fn has_read(&mut self) {
-        self.patience = PATIENCE;
     }
 }
 
@@ -136,17 +141,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_looks_on_while_something_moves_and_for_a_while_when_it_has_brought_too_much() {
-        let mut lookout = Lookout::default();
-        assert!(!lookout.looks_on(0, true), "it hasn't brought anything");
+    fn it_looks_on_while_something_moves_and_has_patience_with_those_who_take() {
+        let mut lookout = Lookout::new();
+        assert!(!lookout.looks_on(0, 0, false), "nothing moves");
         for activity in 1..100 {
-            assert!(lookout.looks_on(activity, activity % 2 == 0));
+            assert!(lookout.looks_on(activity, 0, activity % 2 == 0));
         }
-        assert!(!lookout.looks_on(99, false), "nothing moves");
-        let patience = |lookout: &mut Lookout| (0..1000).take_while(|_| lookout.looks_on(99, true)).count();
-        assert_eq!(patience(&mut lookout), PATIENCE as usize);
-        assert_eq!(patience(&mut lookout), 0, "it has to hear the server");
-        lookout.has_read();
-        assert_eq!(patience(&mut lookout), PATIENCE as usize);
+        assert!(!lookout.looks_on(99, 0, false), "nothing moves any more");
+
+        let patience = |lookout: &mut Lookout, takes| {
+            (0..1000).take_while(|_| lookout.looks_on(99, takes, true)).count()
+        };
+        assert_eq!(patience(&mut lookout, 0), PATIENCE as usize);
+        assert_eq!(patience(&mut lookout, 0), 0, "it has to hear the server");
+        assert_eq!(patience(&mut lookout, 1), PATIENCE as usize, "something was taken");
+    }
+
+    #[test]
+    fn it_reads_although_nobody_takes_what_a_watch_tells_while_others_submit() {
+        let mut lookout = Lookout::new();
+        let reads = (0..1000).filter(|look| !lookout.looks_on(look / 10, 0, true)).count();
+        assert!(reads > 800, "{reads}");
     }
 }

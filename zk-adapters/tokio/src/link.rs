@@ -156,6 +156,7 @@ fn write(
     let sent = match written {
         Poll::Pending => None,
         Poll::Ready(Ok(count)) => {
+            // What is sent lets go of its memory, which the session uses again.
             drop(outbox.split_to(count));
             Some(count)
         }

@@ -214,9 +214,10 @@ impl World {
 
     /// Polled in either way, the same comes.
     fn next_action(&mut self) -> Option<Action> {
-        let event = self.session.has_event().then(|| self.session.clone().poll_event());
+        let event = self.session.clone().poll_event();
+        assert_eq!(event.is_some(), self.session.has_event());
         let action = self.session.poll_action();
-        if let Some(event) = event {
+        if event.is_some() {
             assert_eq!(action, event.map(Action::Emit));
         }
         action

@@ -8,7 +8,7 @@ use std::{
     vec,
 };
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use mio::{Events, Interest, Poll, Token, net::TcpStream};
 use zk_client::{
     AddressError, ConnectError, Created, DialError, Errand, Error, Hub, Lost, NO_LATER, SessionEnd,
@@ -345,7 +345,7 @@ impl Driver {
         };
         // An error is seen by reading, behind what the server had sent before.
         let Ok(sent) = link.stream.write(&link.outbox) else { return false };
-        link.outbox.advance(sent);
+        drop(link.outbox.split_to(sent));
         hub.session.handle_sent(link.connection, sent, self.shared.now());
         true
     }

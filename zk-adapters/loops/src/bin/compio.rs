@@ -11,7 +11,7 @@ use core::{
 };
 use std::{io, time::Instant as Clock};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use compio::{
     BufResult,
     io::{AsyncRead, AsyncWrite},
@@ -123,7 +123,7 @@ impl Driver {
                 self.session.handle_connected(connection, now);
             }
             (stage, Seen::Sent(BufResult(Ok(sent), mut rest))) => {
-                rest.advance(sent);
+                drop(rest.split_to(sent));
                 stage.write(rest);
                 self.session.handle_sent(connection, sent, now);
             }

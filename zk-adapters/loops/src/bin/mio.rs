@@ -10,7 +10,7 @@ use std::{
     vec,
 };
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use mio::{Events, Interest, Poll, Token, event::Event as Readiness, net::TcpStream};
 use zk_loops::{Application, Failure};
 use zk_session::{Action, ConnectionId, Epoch, Instant, Session, zk_proto::ServerAddr};
@@ -155,7 +155,7 @@ impl Driver {
         while !link.outbox.is_empty() {
             match link.stream.write(&link.outbox) {
                 Ok(sent) => {
-                    link.outbox.advance(sent);
+                    drop(link.outbox.split_to(sent));
                     self.session.handle_sent(link.connection, sent, now);
                 }
                 Err(error) if is_pause(&error) => return,

@@ -9,7 +9,7 @@ use core::{
 };
 use std::{io, time::Instant as Clock};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use smol::{
     Timer,
     future::or,
@@ -106,7 +106,7 @@ impl Driver {
             }
             Seen::Sent(connection, Ok(sent)) => {
                 if let Link::Open { outbox, .. } = &mut self.link {
-                    outbox.advance(sent);
+                    drop(outbox.split_to(sent));
                 }
                 self.session.handle_sent(connection, sent, now);
             }
