@@ -99,11 +99,12 @@ impl Session {
     fn on_frames(&mut self, current: ConnectionId, mut frames: Frames, enough: usize) -> bool {
         self.read_replies();
         while self.outbox.waiting() < enough && self.is_current(current) {
-            self.on_plain_replies(&mut frames);
-            if !self.on_notifications(&mut frames, enough) {
-                let Some(reader) = frames.next() else { break };
-                self.on_payload(reader);
+            // Events come in floods: what is looked up for replies would be in vain before each.
+            if frames.peek_reply().is_none_or(|header| header.xid != ReplyHeader::EVENT_XID) {
+                self.on_plain_replies(&mut frames);
             }
+            let Some(reader) = frames.next() else { break };
+            self.on_payload(reader);
         }
         let is_enough = self.outbox.waiting() >= enough;
         if is_enough && let Some(connection) = self.connection.as_mut().filter(|own| own.id == current) {
@@ -140,20 +141,6 @@ impl Session {
             self.connection.iter_mut().for_each(Connection::note_answer);
             self.note_answer(sent_at, zxid);
         }
-    }
-
-    /// Takes events of watches, which come in floods; tells whether there were any.
-    fn on_notifications(&mut self, frames: &mut Frames, enough: usize) -> bool {
-        let mut are_any = false;
-        while self.state.is_connected()
-            && self.outbox.waiting() < enough
-            && frames.peek_reply().is_some_and(|header| header.xid == ReplyHeader::EVENT_XID)
-            && let Some(reader) = frames.next()
-        {
-            self.on_payload(reader);
-            are_any = true;
-        }
-        are_any
     }
 
     /// A frame under way must keep growing: from when it began, or the last one ended.
