@@ -172,4 +172,4 @@
 //! - Several sessions on one loop: each has its own timer; keep them in a heap, or ask each for the nearest.
 //!
 //! Whole programs for mio, smol and io_uring are in `zk-adapters/loops` of the repository, and
-//! [`zk_std::Driver`] is this step list, done, for a loop over readiness.
+//! [`zk_std::Driver`] is this step list, done, for a loop over readiness, or for one that waits for nothing else.

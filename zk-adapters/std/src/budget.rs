@@ -11,10 +11,11 @@ fn lines_of_code(source: &str) -> usize {
 
 #[test]
 fn the_drivers_are_within_their_budget_and_as_long_as_documented() {
-    let driver = lines_of_code(include_str!("driver.rs")) + lines_of_code(include_str!("pumped.rs"));
+    let driver = [include_str!("driver.rs"), include_str!("pumped.rs"), include_str!("waiting.rs")];
+    let driver: usize = driver.into_iter().map(lines_of_code).sum();
     let threads = [include_str!("ticker.rs"), include_str!("reader.rs"), include_str!("writer.rs")];
     let threads: usize = threads.into_iter().map(lines_of_code).sum();
-    assert!(driver <= 230 && threads <= 200, "{driver} {threads}");
+    assert!(driver <= 300 && threads <= 200, "{driver} {threads}");
     let documented = DOCUMENTATION.replace("\n//! ", " ");
     assert!(documented.contains(&format!("its threads ({threads} lines of code)")), "{threads}");
     assert!(documented.contains(&format!("a loop of one's own ({driver} lines)")), "{driver}");

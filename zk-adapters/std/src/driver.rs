@@ -13,7 +13,8 @@ use crate::{
     transport::Security,
 };
 
-/// A session that is pumped by a loop of the application's own, over a non-blocking socket.
+/// A session that is pumped by a loop of the application's own, over a non-blocking socket; or that
+/// [waits](Self::wait) itself, if the loop has nothing else to wait for.
 ///
 /// The loop calls [`pump`](Self::pump) and takes the events with [`poll_event`](Self::poll_event); then it sleeps
 /// until the [`socket`](Self::socket) is readable (or writable, while [`wants_to_write`](Self::wants_to_write)),
@@ -42,11 +43,11 @@ use crate::{
 pub struct Driver {
     pub(crate) session: Machine,
     pub(crate) epoch: Epoch,
-    link: Option<PumpedLink>,
+    pub(crate) link: Option<PumpedLink>,
     security: Security,
-    events: VecDeque<Event>,
-    desk: NewsDesk,
-    buffer: ReadBuffer,
+    pub(crate) events: VecDeque<Event>,
+    pub(crate) desk: NewsDesk,
+    pub(crate) buffer: ReadBuffer,
     /// The next pump has something to do.
     pub(crate) has_more: bool,
 }
@@ -109,13 +110,7 @@ impl Driver {
     /// Moves what can be moved without waiting, and acts upon time. What has come is told before more is read.
     pub fn pump(&mut self) {
         let now = self.now();
-        while let Some(news) = self.desk.next() {
-            self.take_up(news, now);
-        }
-        if let Some(link) = &self.link {
-            // Nothing but the time, for what is handed out before anything is reported.
-            self.session.handle_sent(link.connection, 0, now);
-        }
+        self.catch_up(now);
         let is_due = self.session.poll_timeout().is_some_and(|due| due <= now);
         let mut reads = true;
         for _ in 0..ROUNDS {
@@ -138,13 +133,26 @@ impl Driver {
         }
     }
 
-    fn take_up(&mut self, news: News, now: zk_session::Instant) {
+    /// Brings the time, and what other threads have found out.
+    pub(crate) fn catch_up(&mut self, now: zk_session::Instant) {
+        while let Some(news) = self.desk.next() {
+            self.take_up(news, now);
+        }
+        if let Some(link) = &self.link {
+            // Nothing but the time, for what is handed out before anything is reported.
+            self.session.handle_sent(link.connection, 0, now);
+        }
+    }
+
+    pub(crate) fn take_up(&mut self, news: News, now: zk_session::Instant) {
         match news {
             News::Probed(probe, read_write) => self.session.handle_probed(probe, read_write, now),
             News::Dialled(connection, transport) => {
                 let Some(link) = self.link.as_mut().filter(|link| link.connection == connection) else {
                     return;
                 };
+                // What the socket before it was told doesn't hold for this one.
+                self.buffer = ReadBuffer::new();
                 if link.open(transport) {
                     self.session.handle_connected(connection, now);
                 } else {
@@ -156,7 +164,7 @@ impl Driver {
     }
 
     /// Does what the session says, whether or not anybody asks for the events.
-    fn act_on_all(&mut self) {
+    pub(crate) fn act_on_all(&mut self) {
         while let Some(action) = self.session.poll_action() {
             self.carry_out(action);
         }
@@ -198,4 +206,4 @@ impl Driver {
 }
 
 /// So often a pump moves bytes before it lets the loop see to other things.
-const ROUNDS: usize = 16;
+pub(crate) const ROUNDS: usize = 16;

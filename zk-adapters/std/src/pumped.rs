@@ -1,10 +1,11 @@
+use core::time::Duration;
 use std::{io, net::TcpStream};
 
 use bytes::Bytes;
 use zk_client::Machine;
 use zk_session::{ConnectionId, Instant};
 
-use crate::{buffer::ReadBuffer, transport::Transport};
+use crate::{buffer::ReadBuffer, link::is_pause, transport::Transport};
 
 /// One connection of a session that is pumped by hand, from the first dial on: what belongs to it dies with it.
 pub(crate) struct PumpedLink {
@@ -12,6 +13,8 @@ pub(crate) struct PumpedLink {
     transport: Option<Transport>,
     /// What is left of the one chunk that the session has handed out.
     outbox: Bytes,
+    /// The socket may be waited for.
+    is_blocking: bool,
 }
 
 /// What has moved.
@@ -26,7 +29,7 @@ pub(crate) enum Moved {
 
 impl PumpedLink {
     pub(crate) fn new(connection: ConnectionId) -> Self {
-        Self { connection, transport: None, outbox: Bytes::new() }
+        Self { connection, transport: None, outbox: Bytes::new(), is_blocking: false }
     }
 
     /// There is a transport, or none could be had; tells whether it can be used.
@@ -39,6 +42,18 @@ impl PumpedLink {
         Some(self.transport.as_ref()?.socket())
     }
 
+    /// Lets reads wait, and writes a little; tells whether there is a socket that does.
+    pub(crate) fn may_wait(&mut self) -> bool {
+        self.set_blocking(true).is_ok_and(|()| self.transport.is_some())
+    }
+
+    fn set_blocking(&mut self, is_blocking: bool) -> io::Result<()> {
+        let Some(socket) = self.socket().filter(|_| self.is_blocking != is_blocking) else { return Ok(()) };
+        socket.set_nonblocking(!is_blocking)?;
+        self.is_blocking = is_blocking;
+        Ok(())
+    }
+
     /// Hands over the one chunk; all of the former one was sent.
     pub(crate) fn send(&mut self, bytes: Bytes) {
         self.outbox = bytes;
@@ -48,8 +63,8 @@ impl PumpedLink {
         self.transport.as_ref().is_some_and(|transport| !self.outbox.is_empty() || transport.has_rest())
     }
 
-    /// Writes what the socket takes at once; 0 if that is nothing.
-    fn write(&mut self) -> io::Result<usize> {
+    /// Writes what the socket takes; 0 if that is nothing.
+    pub(crate) fn write(&mut self) -> io::Result<usize> {
         let Some(transport) = self.transport.as_ref().filter(|_| self.has_to_write()) else { return Ok(0) };
         let sent = nothing_yet(transport.write(&self.outbox))?;
         // What is sent lets go of its memory, which the session uses again.
@@ -57,18 +72,19 @@ impl PumpedLink {
         Ok(sent)
     }
 
-    /// Reads what the socket has; 0 if that is nothing, and an error at the end of the stream.
-    fn read(&self, buffer: &mut ReadBuffer) -> io::Result<usize> {
+    /// Reads what the socket has, for which it may have to wait so long; 0 if that is nothing, and an error at the end of
+    /// the stream.
+    pub(crate) fn read(&self, buffer: &mut ReadBuffer, limit: Option<Duration>) -> io::Result<usize> {
         let Some(transport) = &self.transport else { return Ok(0) };
-        nothing_yet(buffer.fill_from(transport, None).and_then(|received| match received {
+        nothing_yet(buffer.fill_from(transport, limit).and_then(|received| match received {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             received => Ok(received),
         }))
     }
 }
 
-/// Writes once, reads once if that is asked for, and tells the session. A link whose transport has ended is gone, after
-/// what had come was read.
+/// Writes once, reads once if that is asked for, waiting for neither, and tells the session. A link whose transport has
+/// ended is gone, after what had come was read.
 pub(crate) fn transfer(
     current: &mut Option<PumpedLink>,
     session: &mut Machine,
@@ -77,31 +93,44 @@ pub(crate) fn transfer(
     now: Instant,
 ) -> Moved {
     let Some(link) = current else { return Moved::Nothing };
-    let (connection, written) = (link.connection, link.write());
+    let written = link.set_blocking(false).and_then(|()| link.write());
     if let Ok(sent) = written {
-        session.handle_sent(connection, sent, now);
+        session.handle_sent(link.connection, sent, now);
     }
-    let read = if reads || written.is_err() { link.read(buffer) } else { Ok(0) };
+    let read = if reads || written.is_err() { link.read(buffer, None) } else { Ok(0) };
     match (read, written) {
         (Ok(0), Ok(0)) => Moved::Nothing,
         (Ok(0), Ok(_)) => Moved::Written,
-        (Ok(received @ 1..), _) => {
-            session.handle_received(connection, buffer.filled(received), now);
-            Moved::Read
-        }
-        (Ok(0), Err(_)) | (Err(_), _) => {
+        (Ok(0), Err(error)) => report(current, session, buffer, Err(error), now),
+        (read, _) => report(current, session, buffer, read, now),
+    }
+}
+
+/// Tells the session what was read, or that the transport has ended.
+pub(crate) fn report(
+    current: &mut Option<PumpedLink>,
+    session: &mut Machine,
+    buffer: &ReadBuffer,
+    read: io::Result<usize>,
+    now: Instant,
+) -> Moved {
+    let Some(PumpedLink { connection, .. }) = *current else { return Moved::Nothing };
+    match read {
+        Ok(0) => return Moved::Nothing,
+        Ok(received) => session.handle_received(connection, buffer.filled(received), now),
+        Err(_) => {
             // Nothing more of the outstanding chunk can leave.
             session.handle_sent(connection, 0, now);
             session.handle_disconnected(connection, now);
             *current = None;
-            Moved::Read
         }
     }
+    Moved::Read
 }
 
 fn nothing_yet(outcome: io::Result<usize>) -> io::Result<usize> {
     match outcome {
-        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(0),
+        Err(error) if is_pause(error.kind()) => Ok(0),
         outcome => outcome,
     }
 }

@@ -26,6 +26,8 @@ struct Pumped {
     driver: Driver,
     /// Readable when the driver wants to be pumped from another thread.
     woken: UnixStream,
+    /// The driver waits itself.
+    is_left_to_wait: bool,
 }
 
 type Wake = Box<dyn Fn() + Send + Sync>;
@@ -44,11 +46,20 @@ fn pumped(connect_string: &str, open: impl FnOnce(Config, Wake) -> Driver) -> Pu
         // If it is full, the loop wakes all the same.
         let _ = (&waking).write(&[0]);
     };
-    Pumped { driver: open(config, Box::new(wake)), woken }
+    Pumped { driver: open(config, Box::new(wake)), woken, is_left_to_wait: false }
 }
 
 impl Pumped {
-    fn wait(&mut self) {
+    fn turn(&mut self) {
+        if self.is_left_to_wait {
+            self.driver.wait(PATIENCE);
+        } else {
+            self.sleep();
+            self.driver.pump();
+        }
+    }
+
+    fn sleep(&mut self) {
         let limit = self.driver.timeout().unwrap_or(PATIENCE).min(PATIENCE);
         let socket = self.driver.socket().map(|(_, socket)| {
             let writable = if self.driver.wants_to_write() { PollFlags::POLLOUT } else { PollFlags::empty() };
@@ -82,18 +93,17 @@ fn submit(driver: &mut Driver, request: Request, retry: Retry) {
     driver.submit(request, options).expect("it is accepted");
 }
 
-/// Pumps until the event that is wanted comes.
+/// Goes on until the event that is wanted comes.
 fn pump_until(driver: &mut Pumped, mut is_it: impl FnMut(&Event) -> bool) -> Event {
     let begun = Instant::now();
     loop {
-        driver.pump();
         while let Some(event) = driver.poll_event() {
             if is_it(&event) {
                 return event;
             }
         }
         assert!(begun.elapsed() < PATIENCE, "{:?}", **driver);
-        driver.wait();
+        driver.turn();
     }
 }
 
@@ -105,8 +115,17 @@ fn answer(driver: &mut Pumped) -> Response {
 
 #[test]
 fn a_pumped_session_outlives_its_server() {
+    outlives_its_server(false);
+}
+
+#[test]
+fn a_session_that_waits_itself_outlives_its_server() {
+    outlives_its_server(true);
+}
+
+fn outlives_its_server(is_left_to_wait: bool) {
     let ensemble = ensemble();
-    let mut driver = driver(&ensemble.connect_string());
+    let mut driver = Pumped { is_left_to_wait, ..driver(&ensemble.connect_string()) };
     pump_until(&mut driver, |event| matches!(event, Event::Ready));
     let data = vec![7; 500_000];
     let create = Request::create("/e", Some(data.clone().into()), OPEN_ACL_UNSAFE, CreateMode::Ephemeral);
@@ -155,6 +174,73 @@ fn a_pump_never_waits_for_a_socket_that_takes_nothing() {
     // The servers' silence is noticed in time, although there is something to write.
     pump_until(&mut driver, |event| matches!(event, Event::Disconnected { .. }));
     assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_wait_ends_in_time_for_silence_although_there_is_something_to_write() {
+    let server = standalone();
+    let relay = Relay::start(server.address(0)).expect("a relay");
+    let mut driver = Pumped { is_left_to_wait: true, ..driver(&relay.address().to_string()) };
+    pump_until(&mut driver, |event| matches!(event, Event::Ready));
+    relay.stall_reads();
+    for number in 0..16 {
+        let data = Some(vec![0; 900_000].into());
+        let create = Request::create(format!("/{number}"), data, OPEN_ACL_UNSAFE, CreateMode::Persistent);
+        submit(&mut driver, create, Retry::Never);
+    }
+    let begun = Instant::now();
+    while !driver.wants_to_write() {
+        driver.turn();
+        assert!(begun.elapsed() < PATIENCE, "{:?}", *driver);
+    }
+    pump_until(&mut driver, |event| matches!(event, Event::Disconnected { .. }));
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+}
+
+/// It sleeps, but not for longer than it was told, nor while there is something to take.
+#[test]
+fn a_wait_sleeps_as_long_as_nothing_happens() {
+    let server = standalone();
+    let mut driver = Pumped { is_left_to_wait: true, ..driver(&server.connect_string()) };
+    pump_until(&mut driver, |event| matches!(event, Event::Ready));
+
+    let begun = Instant::now();
+    driver.driver.wait(Duration::from_millis(200));
+    let slept = begun.elapsed();
+    assert!(Duration::from_millis(100) < slept && slept < Duration::from_secs(1), "{slept:?}");
+
+    // Pings are sent in time, and nothing else wakes it.
+    let (begun, pings) = (Instant::now(), driver.session().stats().pings);
+    let mut turns = 0;
+    while begun.elapsed() < Duration::from_secs(7) {
+        driver.turn();
+        turns += 1;
+    }
+    let pings = driver.session().stats().pings - pings;
+    assert!(pings >= 3 && turns <= 4 * pings + 4, "{pings} pings in {turns} turns");
+
+    driver.close();
+    let begun = Instant::now();
+    while !driver.session().state().is_terminal() {
+        driver.turn();
+    }
+    driver.turn();
+    assert!(begun.elapsed() < PATIENCE / 2, "the end is an event that nobody has taken");
+    pump_until(&mut driver, |event| matches!(event, Event::Closed { confirmed: true }));
+    driver.turn();
+    assert!(begun.elapsed() < PATIENCE / 2, "nothing can happen any more");
+}
+
+/// The socket that was waited for isn't waited for by a pump.
+#[test]
+fn a_pump_after_a_wait_returns_at_once() {
+    let server = standalone();
+    let mut driver = Pumped { is_left_to_wait: true, ..driver(&server.connect_string()) };
+    pump_until(&mut driver, |event| matches!(event, Event::Ready));
+    driver.driver.wait(Duration::from_millis(100));
+    let begun = Instant::now();
+    (0..100).for_each(|_| driver.pump());
+    assert!(begun.elapsed() < Duration::from_millis(100), "{:?}", begun.elapsed());
 }
 
 /// Its loop finds something to read each time: pings leave all the same.

@@ -10,14 +10,9 @@
 mod measured;
 
 use core::{error::Error, hint::black_box, time::Duration};
-use std::{
-    io::{Read, Write},
-    os::{fd::AsFd, unix::net::UnixStream},
-    process,
-};
+use std::process;
 
 use measured::{Arguments, Span};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use zk_proto::{
     AddWatchMode, AddWatchRequest, GetChildren2Request, GetDataRequest, Request, Response, SetDataRequest,
     Ustring,
@@ -67,25 +62,16 @@ fn main() -> Result<(), Failure> {
     process::exit(0);
 }
 
-/// A session, in a loop that waits for what its driver names.
+/// A session, in a loop that waits for nothing else.
 struct Pumped {
     driver: Driver,
-    /// Readable when the driver wants to be pumped from another thread.
-    woken: UnixStream,
 }
 
 impl Pumped {
     fn connect(arguments: &Arguments) -> Result<Self, Failure> {
         let mut config = Config::new(arguments.address.parse()?);
         config.session_timeout = Duration::from_secs(30);
-        let (waking, woken) = UnixStream::pair()?;
-        waking.set_nonblocking(true)?;
-        woken.set_nonblocking(true)?;
-        let wake = move || {
-            // If it is full, the loop wakes all the same.
-            let _ = (&waking).write(&[0]);
-        };
-        let mut pumped = Self { driver: Driver::new(config, wake), woken };
+        let mut pumped = Self { driver: Driver::new(config, || ()) };
         while !matches!(pumped.event()?, Event::Ready) {}
         Ok(pumped)
     }
@@ -101,35 +87,9 @@ impl Pumped {
             match self.driver.poll_event() {
                 Some(Event::Disconnected { reason }) => return Err(reason.to_string().into()),
                 Some(event) => return Ok(event),
-                None => self.turn()?,
+                None => self.driver.wait(Duration::MAX),
             }
         }
-    }
-
-    /// Waits until there is something to do, and does it.
-    fn turn(&mut self) -> Result<(), Failure> {
-        self.wait()?;
-        self.driver.pump();
-        Ok(())
-    }
-
-    fn wait(&mut self) -> Result<(), Failure> {
-        let limit = self.driver.timeout().unwrap_or(Duration::MAX);
-        if limit.is_zero() {
-            return Ok(());
-        }
-        let woken = || PollFd::new(self.woken.as_fd(), PollFlags::POLLIN);
-        let socket = self.driver.socket().map(|(_, socket)| {
-            let writable = if self.driver.wants_to_write() { PollFlags::POLLOUT } else { PollFlags::empty() };
-            PollFd::new(socket.as_fd(), PollFlags::POLLIN | writable)
-        });
-        let mut watched = [woken(), socket.unwrap_or_else(woken)];
-        let limit = PollTimeout::try_from(limit.as_micros().div_ceil(1000)).unwrap_or(PollTimeout::MAX);
-        poll(&mut watched, limit)?;
-        if watched[0].any().unwrap_or_default() {
-            let _ = self.woken.read(&mut [0; 64])?;
-        }
-        Ok(())
     }
 
     /// The next answer.
@@ -162,7 +122,7 @@ fn outstanding(
                 submit(&mut pumped.driver, submitted)?;
                 submitted += 1;
             }
-            pumped.turn()?;
+            pumped.driver.wait(Duration::MAX);
             while let Some(event) = pumped.driver.poll_event() {
                 if let Event::Reply(Reply { result, .. }) = event {
                     check(black_box(&result?));
@@ -223,7 +183,7 @@ fn fire(
     pumped.submit(&get(Ustring::from(format!("/fire/{what}/{n}")), false))?;
     let (mut told, mut is_answered) = (0, false);
     while told < n {
-        pumped.turn()?;
+        pumped.driver.wait(Duration::MAX);
         while let Some(event) = pumped.driver.poll_event() {
             match event {
                 Event::Watch(event) => {
