@@ -127,14 +127,19 @@ impl Session {
             let due = self.timers.get(Timer::Ping).unwrap_or(self.now);
             self.timers.set(Timer::Ping, due + core::time::Duration::from_nanos(1));
         }
-        if self.timers.are_due(self.now) {
+        let is_due = self.timers.are_due(self.now);
+        if is_due {
             self.act_on_last_timers();
-        } else if self.is_quiet() {
-            self.rest();
-            return None;
         }
-        self.leave();
-        self.prime();
+        if self.is_settled() {
+            if !is_due && self.requests.waiting() == 0 {
+                self.rest();
+                return None;
+            }
+        } else {
+            self.leave();
+            self.prime();
+        }
         if self.outbox.is_empty() { self.next_send() } else { self.poll_action() }
     }
 
@@ -145,12 +150,12 @@ impl Session {
         }
     }
 
-    /// Nothing is to be said: requests may leave, and none waits, nor anything else.
-    fn is_quiet(&self) -> bool {
+    /// Requests may leave, and nothing else is to be said or done.
+    fn is_settled(&self) -> bool {
         let is_primed = |connection: &Connection| {
             connection.is_quiet() && connection.rearm.is_none() && connection.leaving.is_none()
         };
-        self.requests.waiting() == 0 && !self.closing && self.connection.as_ref().is_some_and(is_primed)
+        !self.closing && self.connection.as_ref().is_some_and(is_primed)
     }
 
     /// Gives memory back when nothing is under way any more, as long as that isn't often: most sessions are idle, and none
