@@ -70,8 +70,12 @@ pub fn frames(data: &[u8]) {
     let mut decoder = FrameDecoder::new(limit);
     let mut came = Vec::new();
     let mut failed = None;
-    for bytes in stream.chunks(usize::from(*piece) + 1) {
-        decoder.push(bytes);
+    for (number, bytes) in stream.chunks(usize::from(*piece) + 1).enumerate() {
+        if number % 3 == 1 {
+            decoder.hand_over(Bytes::copy_from_slice(bytes));
+        } else {
+            decoder.push(bytes);
+        }
         loop {
             match decoder.next() {
                 Ok(Some(frame)) => came.push(frame),

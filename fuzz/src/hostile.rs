@@ -198,11 +198,15 @@ impl Driver {
         self.said.extend(pattern.iter().cycle().take(len.min(room)));
     }
 
-    /// The session hears it: in one piece, or in many.
+    /// The session hears it: in one piece, or in many, lent or handed over.
     fn say(&mut self, session: &mut Session, connection: ConnectionId) {
         let piece = if self.said.len().is_multiple_of(3) { 1_000 } else { MOST_PIECE };
         for piece in self.said.chunks(piece) {
-            session.handle_received(connection, piece, self.now);
+            if self.said.len().is_multiple_of(2) {
+                session.handle_received_owned(connection, Bytes::copy_from_slice(piece), self.now);
+            } else {
+                session.handle_received(connection, piece, self.now);
+            }
         }
         self.said.clear();
     }

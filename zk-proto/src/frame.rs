@@ -6,12 +6,14 @@ use crate::{Jute as _, Reader, ReplyHeader};
 
 /// Cuts a stream of bytes into frames: a length of 4 bytes, then so many bytes of payload.
 ///
-/// Payloads are slices of the decoder's buffer, and the buffer is used again once they are dropped. A
-/// frame over the limit is told by its first bytes, then skipped without being stored, so the stream
+/// Payloads are slices of the decoder's buffer, and the buffer is used again once they are dropped; or of what was
+/// [handed over](Self::hand_over), which isn't copied. A frame over the limit is told by its first bytes, then skipped without being stored, so the stream
 /// stays in step. How much memory is taken follows the bytes that came, never a length that was announced.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct FrameDecoder {
     buffer: BytesMut,
+    /// What comes behind the buffer, and is cut where it lies.
+    handed_over: Bytes,
     max_frame_len: usize,
     /// Bytes of an oversize frame, already told of, that are still to come.
     skip: usize,
@@ -124,7 +126,14 @@ pub struct FrameError {
 impl FrameDecoder {
     /// Accepts payloads up to so many bytes. Takes no memory until bytes come.
     pub fn new(max_frame_len: usize) -> Self {
-        Self { buffer: BytesMut::new(), max_frame_len, skip: 0, skipped: 0, failed: None }
+        Self {
+            buffer: BytesMut::new(),
+            handed_over: Bytes::new(),
+            max_frame_len,
+            skip: 0,
+            skipped: 0,
+            failed: None,
+        }
     }
 
     /// Takes the stream's next bytes, cut anywhere. After an error they are dropped.
@@ -134,20 +143,74 @@ impl FrameDecoder {
         }
         let gone = bytes.len().min(self.skip);
         self.pass(gone);
+        self.take_over();
         self.buffer.extend_from_slice(bytes.get(gone..).unwrap_or_default());
+    }
+
+    /// The same for bytes that the caller has done with: payloads are slices of them, and they are kept until those are
+    /// dropped. Of what isn't whole yet a copy is kept.
+    pub fn hand_over(&mut self, mut bytes: Bytes) {
+        if self.failed.is_some() {
+            return;
+        }
+        let gone = bytes.len().min(self.skip);
+        self.pass(gone);
+        bytes.advance(gone);
+        self.take_over();
+        if !self.buffer.is_empty() {
+            // First its length, then the frame.
+            self.fill_up(&mut bytes, LEN);
+            let announced = self.buffer.first_chunk::<LEN>().map(|len| u32::from_be_bytes(*len) as usize);
+            match announced.filter(|&len| len <= self.max_frame_len) {
+                Some(len) => self.fill_up(&mut bytes, LEN + len),
+                None => self.fill_up(&mut bytes, usize::MAX),
+            }
+        }
+        self.handed_over = bytes;
+    }
+
+    /// Copies from the front until so much is in the buffer, or nothing is left.
+    fn fill_up(&mut self, bytes: &mut Bytes, len: usize) {
+        let missing = len.saturating_sub(self.buffer.len()).min(bytes.len());
+        self.buffer.extend_from_slice(&bytes.split_to(missing));
+    }
+
+    /// Copies what was handed over, so that it need not be kept.
+    fn take_over(&mut self) {
+        if !self.handed_over.is_empty() {
+            self.buffer.extend_from_slice(&core::mem::take(&mut self.handed_over));
+        }
     }
 
     /// All frames at once that are complete and come before any that is over the limit; none if there is none. It
     /// costs less than [`next`](Self::next) for each.
     pub fn next_all(&mut self) -> Option<Frames> {
-        let mut rest = &*self.buffer;
+        loop {
+            let len = self.whole_frames(&self.buffer);
+            if len > 0 {
+                return Some(Frames { wire: self.buffer.split_to(len).freeze(), at: 0 });
+            }
+            if self.handed_over.is_empty() {
+                return None;
+            }
+            let len = if self.buffer.is_empty() { self.whole_frames(&self.handed_over) } else { 0 };
+            if len > 0 {
+                return Some(Frames { wire: self.handed_over.split_to(len), at: 0 });
+            }
+            self.take_over();
+        }
+    }
+
+    /// How long the frames are that can be cut from the front.
+    #[inline]
+    fn whole_frames(&self, bytes: &[u8]) -> usize {
+        let mut rest = bytes;
         while let Some((payload, after)) = split_frame(rest)
             && payload.len() <= self.max_frame_len
         {
             rest = after;
         }
-        let len = self.buffer.len() - rest.len();
-        (len > 0).then(|| Frames { wire: self.buffer.split_to(len).freeze(), at: 0 })
+        bytes.len() - rest.len()
     }
 
     /// The next frame that is complete, or over the limit and begun.
@@ -159,6 +222,7 @@ impl FrameDecoder {
         if let Some(error) = self.failed {
             return Err(error);
         }
+        self.take_over();
         let Some(announced) = self.buffer.first_chunk::<LEN>() else { return Ok(None) };
         let announced = i32::from_be_bytes(*announced);
         let Ok(len) = usize::try_from(announced) else {
@@ -182,7 +246,7 @@ impl FrameDecoder {
 
     /// How many bytes of an incomplete frame, its length included, came so far.
     pub fn pending(&self) -> usize {
-        self.buffer.len() + self.skipped
+        self.buffer.len() + self.handed_over.len() + self.skipped
     }
 
     /// Whether the stream stands between two frames.
@@ -233,6 +297,8 @@ mod tests {
     use alloc::vec;
     use alloc::vec::Vec;
 
+    use proptest::{collection::vec, prelude::*};
+
     use super::*;
 
     fn frames(decoder: &mut FrameDecoder) -> Vec<Frame> {
@@ -271,6 +337,69 @@ mod tests {
         assert!(matches!(decoder.next(), Ok(Some(Frame::Oversize { len: 20, .. }))));
         assert_eq!(all(&mut decoder), ["x"]);
         assert_eq!((all(&mut decoder).len(), decoder.pending()), (0, 5));
+    }
+
+    /// Cuts all that is whole, in the way that costs less, as far as that goes.
+    fn cut_all(decoder: &mut FrameDecoder) -> Vec<Frame> {
+        let mut came = Vec::new();
+        loop {
+            if let Some(mut run) = decoder.next_all() {
+                came.extend(core::iter::from_fn(|| run.next().map(|reader| Frame::Whole(reader.rest()))));
+            } else if let Some(frame) = decoder.next().expect("a sound stream") {
+                came.push(frame);
+            } else {
+                return came;
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_handed_over_is_cut_like_what_is_copied(
+            lens in vec(0..24_usize, 0..12),
+            pieces in vec((0..40_usize, any::<bool>(), any::<bool>()), 1..24),
+        ) {
+            let mut stream = Vec::new();
+            for (number, len) in lens.into_iter().enumerate() {
+                stream.extend_from_slice(&(len as u32).to_be_bytes());
+                stream.resize(stream.len() + len, number as u8);
+            }
+            let (mut copied, mut handed) = (FrameDecoder::new(16), FrameDecoder::new(16));
+            let (mut expected, mut came) = (Vec::new(), Vec::new());
+            let mut rest = &stream[..];
+            for (len, is_handed_over, is_cut) in pieces.into_iter().chain([(usize::MAX, true, true)]) {
+                let (piece, behind) = rest.split_at(len.min(rest.len()));
+                rest = behind;
+                copied.push(piece);
+                if is_handed_over {
+                    handed.hand_over(Bytes::copy_from_slice(piece));
+                } else {
+                    handed.push(piece);
+                }
+                if is_cut {
+                    expected.extend(cut_all(&mut copied));
+                    came.extend(cut_all(&mut handed));
+                    prop_assert_eq!(&came, &expected);
+                }
+                prop_assert_eq!(handed.pending(), copied.pending());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_handed_over_is_not_copied_and_let_go_of() {
+        let mut decoder = FrameDecoder::new(16);
+        decoder.push(b"\0\0");
+        let bytes = Bytes::copy_from_slice(b"\0\x02hi\0\0\0\x02ho\0\0\0\x01y\0\0\0\x09rest");
+        decoder.hand_over(bytes.clone());
+        let mut run = decoder.next_all().expect("one that was begun");
+        assert_eq!(run.next().map(|reader| reader.rest()), Some(Bytes::from_static(b"hi")));
+        let mut run = decoder.next_all().expect("two that weren't");
+        let payload = run.next().expect("a frame").rest();
+        assert_eq!((&payload[..], payload.as_ptr()), (&b"ho"[..], bytes[8..].as_ptr()));
+        assert!(decoder.next_all().is_none() && decoder.pending() == 8);
+        drop((run, payload));
+        assert!(bytes.is_unique(), "of what is begun there is a copy");
     }
 
     #[test]

@@ -5,8 +5,8 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use zk_proto::{
-    ConnectResponse, Create2Response, CreateResponse, ErrorCode, Frame, Frames, Jute as _, MultiResponse,
-    OpCode, Reader, ReplyHeader, Request, Response, SessionId, WatcherEvent, Zxid,
+    ConnectResponse, Create2Response, CreateResponse, ErrorCode, Frame, FrameDecoder, Frames, Jute as _,
+    MultiResponse, OpCode, Reader, ReplyHeader, Request, Response, SessionId, WatcherEvent, Zxid,
 };
 
 use crate::{
@@ -23,13 +23,14 @@ use crate::{
 };
 
 impl Session {
-    /// Takes bytes of the current connection.
-    pub(crate) fn receive(&mut self, bytes: &[u8]) {
-        self.stats.bytes_received += bytes.len() as u64;
+    /// Takes so many bytes of the current connection.
+    #[inline]
+    pub(crate) fn receive(&mut self, count: usize, put: impl FnOnce(&mut FrameDecoder)) {
+        self.stats.bytes_received += count as u64;
         let Some(connection) = &mut self.connection else { return };
         connection.excused = false;
-        if !(planted!(BytesAreLostAlone) && bytes.len() == 1) {
-            connection.decoder.push(bytes);
+        if !(planted!(BytesAreLostAlone) && count == 1) {
+            put(&mut connection.decoder);
         }
         let is_silence = planted!(GrowingFramesAreSilence) && connection.growth.is_some();
         if self.state.is_connected() && !is_silence {

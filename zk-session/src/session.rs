@@ -3,7 +3,8 @@
 use alloc::{boxed::Box, collections::VecDeque, sync::Arc};
 use core::{borrow::Borrow, fmt, time::Duration};
 
-use zk_proto::{ConnectString, Request, SessionId, Zxid};
+use bytes::Bytes;
+use zk_proto::{ConnectString, FrameDecoder, Request, SessionId, Zxid};
 
 use crate::{
     Action, Config, ConnectionId, Credentials, DisconnectReason, Event, Failure, Instant, RequestId,
@@ -165,7 +166,7 @@ pub struct Session {
 #[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Identity {
     /// The id and password of the session, once there is one.
-    pub(crate) session: Option<(SessionId, bytes::Bytes)>,
+    pub(crate) session: Option<(SessionId, Bytes)>,
     /// The session timeout in force: what a server granted, before that what is asked for.
     pub(crate) timeout: Duration,
     /// The highest zxid that a reply has told.
@@ -243,10 +244,27 @@ impl Session {
     /// These bytes arrived on this connection, cut anywhere. Once there is much to tell, the rest of them is only kept, and
     /// looked at when that is polled.
     pub fn handle_received(&mut self, connection: ConnectionId, bytes: &[u8], now: Instant) {
+        self.take_in(connection, bytes.len(), |decoder| decoder.push(bytes), now);
+    }
+
+    /// The same for bytes that the driver has done with: what they tell is read where they lie, instead of being copied, which
+    /// is worth it where many come at once. They are kept until that is polled and let go of; then they are the driver's
+    /// alone again, if it has kept a handle on them ([`Bytes::try_into_mut`]).
+    pub fn handle_received_owned(&mut self, connection: ConnectionId, bytes: Bytes, now: Instant) {
+        self.take_in(connection, bytes.len(), |decoder| decoder.hand_over(bytes), now);
+    }
+
+    fn take_in(
+        &mut self,
+        connection: ConnectionId,
+        count: usize,
+        put: impl FnOnce(&mut FrameDecoder),
+        now: Instant,
+    ) {
         self.at(now);
         let expects_bytes = self.state == State::Associating || self.state.is_connected();
-        if expects_bytes && self.is_current(connection) && !bytes.is_empty() {
-            self.receive(bytes);
+        if expects_bytes && self.is_current(connection) && count > 0 {
+            self.receive(count, put);
         }
         self.act_on_time();
     }

@@ -140,7 +140,10 @@ impl World {
 
     pub fn receive(&mut self, bytes: &[u8]) {
         let connection = self.connection();
+        let mut other = self.session.clone();
         self.session.handle_received(connection, bytes, self.now);
+        other.handle_received_owned(connection, Bytes::copy_from_slice(bytes), self.now);
+        assert_eq!(actions(other), actions(self.session.clone()), "handed over, the same comes of it");
         self.drain();
     }
 
@@ -384,4 +387,8 @@ pub fn event_frame(event_type: EventType, path: &str, zxid: i64) -> BytesMut {
     let event = WatcherEvent { event_type, state: KeeperState::SYNC_CONNECTED, path: path.into() };
     encode_event_frame(Zxid(zxid), &event, &mut frame);
     frame
+}
+
+fn actions(mut session: Session) -> Vec<Action> {
+    core::iter::from_fn(|| session.poll_action()).collect()
 }

@@ -162,6 +162,13 @@ impl RecordedSession {
         }
     }
 
+    pub fn handle_received_owned(&mut self, connection: ConnectionId, bytes: Bytes, now: Instant) {
+        match self.recording {
+            Some(_) => self.tell(Input::Received(connection, bytes), now),
+            None => self.session.handle_received_owned(connection, bytes, now),
+        }
+    }
+
     pub fn handle_sent(&mut self, connection: ConnectionId, count: usize, now: Instant) {
         self.tell(Input::Sent(connection, count), now);
     }

@@ -46,6 +46,7 @@ pub(super) struct Client {
     pub(super) story: Option<ClientId>,
     /// The next poll is for an event, if one comes next.
     asks_for_event: bool,
+    hands_over: bool,
 }
 
 impl Client {
@@ -66,6 +67,7 @@ impl Client {
             opened_at: now,
             story: None,
             asks_for_event: false,
+            hands_over: false,
         }
     }
 
@@ -105,12 +107,24 @@ impl Client {
             eprintln!("{now:?} {id:?} <- {input:?} [{:?}]", self.session.stats().watches);
         }
         self.books.before(&input, &self.session, now);
-        let accepted = input.apply(&mut self.session, now);
+        let accepted = self.call(&input, now);
         self.books.after(&input, &accepted, &self.session, now);
         if let Some(inputs) = &mut self.inputs {
             inputs.push((now, input));
         }
         accepted
+    }
+
+    /// Bytes are lent and handed over in turn.
+    fn call(&mut self, input: &Input, now: Instant) -> super::Accepted {
+        if let Input::Received(connection, bytes) = input {
+            self.hands_over = !self.hands_over;
+            if self.hands_over {
+                self.session.handle_received_owned(*connection, bytes.clone(), now);
+                return Ok(None);
+            }
+        }
+        input.apply(&mut self.session, now)
     }
 
     pub(super) fn poll(&mut self) -> Option<Action> {
