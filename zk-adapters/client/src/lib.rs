@@ -9,6 +9,7 @@ mod error;
 mod events;
 mod hub;
 mod machine;
+mod read_buffer;
 pub mod recipes;
 pub mod requests;
 mod slots;
@@ -26,6 +27,7 @@ pub use hub::{Hub, NO_LATER, Wakeups, Work};
 #[cfg(feature = "record")]
 pub use machine::Recorder;
 pub use machine::{Machine, Recording};
+pub use read_buffer::{LENT, ReadBuffer};
 pub use requests::{Created, Typed};
 pub use slots::Slots;
 pub use standing::{Standing, StandingEvent};

@@ -1,37 +1,45 @@
 use core::time::Duration;
 use std::io;
 
+use zk_client::{LENT, Machine};
+use zk_session::{ConnectionId, Instant};
+
 use crate::transport::Transport;
 
-/// The buffer of every read: it grows when a read fills it, and is given back when little comes.
+/// Where reads go, each of which waits as long as it may.
 #[derive(Debug)]
 pub(crate) struct ReadBuffer {
-    bytes: Vec<u8>,
-    /// The longest read since the buffer was last looked at.
-    longest: usize,
+    buffer: zk_client::ReadBuffer,
+    lent: Box<[u8; LENT]>,
     /// How long a read waits, as the socket was told.
     limit: Option<Duration>,
 }
 
 impl ReadBuffer {
     pub(crate) fn new() -> Self {
-        Self { bytes: vec![0; SMALLEST], longest: 0, limit: None }
+        Self { buffer: zk_client::ReadBuffer::default(), lent: Box::new([0; LENT]), limit: None }
     }
 
     /// Reads once, and waits no longer than this for it, or only a little longer.
     pub(crate) fn fill_from(&mut self, transport: &Transport, limit: Option<Duration>) -> io::Result<usize> {
-        if self.longest == self.bytes.len() && self.bytes.len() < LARGEST {
-            self.bytes = vec![0; self.bytes.len() * GROWTH];
-        }
         self.limit_to(transport, limit)?;
-        let outcome = transport.read(&mut self.bytes);
-        match &outcome {
-            Ok(received) => self.longest = self.longest.max(*received),
-            // It came earlier than asked for: the next wait is to be as long as is asked for then.
-            Err(_) if self.limit != limit => self.set_limit(transport, limit)?,
-            Err(_) => {}
+        let outcome = transport.read(self.buffer.room(&mut self.lent));
+        // It came earlier than asked for: the next wait is to be as long as is asked for then.
+        if outcome.is_err() && self.limit != limit {
+            self.set_limit(transport, limit)?;
         }
         outcome
+    }
+
+    /// Tells the session what a read has brought.
+    pub(crate) fn feed(
+        &mut self,
+        session: &mut Machine,
+        connection: ConnectionId,
+        received: usize,
+        now: Instant,
+    ) {
+        self.buffer.feed(session, connection, &self.lent, received, now);
     }
 
     /// Tells the socket only what makes a difference: a wait that ends too early is begun again.
@@ -49,22 +57,12 @@ impl ReadBuffer {
         transport.set_read_timeout(self.limit)
     }
 
-    pub(crate) fn filled(&self, count: usize) -> &[u8] {
-        &self.bytes[..count]
-    }
-
     /// Gives the memory back, if no read since the last call needed it.
     pub(crate) fn give_back(&mut self) {
-        if self.longest < SMALLEST && self.bytes.len() > SMALLEST {
-            self.bytes = vec![0; SMALLEST];
-        }
-        self.longest = 0;
+        self.buffer.give_back();
     }
 }
 
-const SMALLEST: usize = 512;
-const GROWTH: usize = 4;
-const LARGEST: usize = 128 << 10;
 /// How much longer than asked for a read may wait.
 const TOLERANCE: Duration = Duration::from_millis(5);
 /// A socket can't be told to wait for no time at all.
@@ -73,7 +71,6 @@ const SHORTEST: Duration = Duration::from_millis(1);
 #[cfg(test)]
 mod tests {
     use std::{
-        io::Write,
         net::{TcpListener, TcpStream},
         time::Instant,
     };
@@ -84,30 +81,6 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         (Transport::Plain(stream), listener.accept().unwrap().0)
-    }
-
-    #[test]
-    fn the_buffer_grows_when_filled_and_is_given_back_when_idle() {
-        let (transport, mut server) = connected();
-        let mut buffer = ReadBuffer::new();
-        let sender = std::thread::spawn(move || {
-            server.write_all(&vec![7; 1 << 20]).unwrap();
-            server
-        });
-        let mut received = 0;
-        while received < 1 << 20 {
-            let count = buffer.fill_from(&transport, None).unwrap();
-            assert!(buffer.filled(count).iter().all(|&byte| byte == 7));
-            received += count;
-        }
-        assert!(buffer.bytes.len() > SMALLEST);
-
-        buffer.give_back();
-        assert!(buffer.bytes.len() > SMALLEST, "it has just been used");
-        sender.join().unwrap().write_all(b"ping").unwrap();
-        assert_eq!(buffer.fill_from(&transport, None).unwrap(), 4);
-        buffer.give_back();
-        assert_eq!(buffer.bytes.capacity(), SMALLEST);
     }
 
     #[test]

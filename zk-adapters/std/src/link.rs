@@ -182,7 +182,7 @@ impl Inner {
     pub(crate) fn end_read(
         &mut self,
         shared: &Shared,
-        reading: Reading,
+        mut reading: Reading,
         outcome: io::Result<usize>,
         now: Instant,
     ) {
@@ -190,8 +190,7 @@ impl Inner {
         let lost = match outcome {
             Ok(0) => Lost::EndOfStream,
             Ok(received) => {
-                let bytes = reading.buffer.filled(received);
-                self.hub.session.handle_received(reading.connection, bytes, now);
+                reading.buffer.feed(&mut self.hub.session, reading.connection, received, now);
                 // The session may have done with the connection, but can't have got another one yet.
                 if let Some(link) = &mut self.link {
                     link.buffer = Some(reading.buffer);

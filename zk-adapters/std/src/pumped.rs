@@ -110,14 +110,14 @@ pub(crate) fn transfer(
 pub(crate) fn report(
     current: &mut Option<PumpedLink>,
     session: &mut Machine,
-    buffer: &ReadBuffer,
+    buffer: &mut ReadBuffer,
     read: io::Result<usize>,
     now: Instant,
 ) -> Moved {
     let Some(PumpedLink { connection, .. }) = *current else { return Moved::Nothing };
     match read {
         Ok(0) => return Moved::Nothing,
-        Ok(received) => session.handle_received(connection, buffer.filled(received), now),
+        Ok(received) => buffer.feed(session, connection, received, now),
         Err(_) => {
             // Nothing more of the outstanding chunk can leave.
             session.handle_sent(connection, 0, now);

@@ -62,7 +62,7 @@ impl Driver {
         let has_more = self.wants_to_write() || self.desk.awaits();
         let read = link.read(&mut self.buffer, Some(if has_more { limit.min(PATIENCE) } else { limit }));
         let now = self.now();
-        let moved = report(&mut self.link, &mut self.session, &self.buffer, read, now);
+        let moved = report(&mut self.link, &mut self.session, &mut self.buffer, read, now);
         self.has_more = moved != Moved::Nothing;
         if self.timeout().is_some_and(|limit| limit.is_zero()) && !self.has_more {
             self.pump();

@@ -7,12 +7,12 @@ use core::{
 use std::sync::Arc;
 
 use tokio::task::yield_now;
-use zk_client::{Hub, Wakeups};
+use zk_client::{Hub, LENT, ReadBuffer, Wakeups};
 use zk_session::{Action, Instant};
 
 use crate::{
     alarm::Alarm,
-    link::{LENT, Link, ReadBuffer, Seen},
+    link::{Link, Seen},
     probe::Probe,
     shared::Shared,
     transport::Security,
@@ -70,8 +70,8 @@ impl Driver {
             hub.session.handle_probed(probe.id, read_write, now);
         }
         if let Some(link) = &self.link {
-            let received = seen.report(link.connection, &mut hub, buffer, now, &mut self.wakeups);
-            self.buffer.note(received);
+            let buffer = (&mut self.buffer, &lent);
+            seen.report(link.connection, &mut hub, buffer, now, &mut self.wakeups);
         }
         // What lies unread is fed before a tick, for it may be what the session waits for.
         if !has_seen {

@@ -8,7 +8,7 @@ use std::{io, sync::Arc};
 
 use bytes::Bytes;
 use tokio::{io::ReadBuf, net::TcpStream};
-use zk_client::{Hub, Lost, Wakeups};
+use zk_client::{Hub, LENT, Lost, ReadBuffer, Wakeups};
 use zk_proto::ServerAddr;
 use zk_session::{ConnectionId, Instant};
 
@@ -185,15 +185,15 @@ fn read(
 }
 
 impl Seen {
-    /// Tells the session, and how much was read.
+    /// Tells the session. What was read lies in the buffer, or in what it was lent.
     pub(crate) fn report(
         self,
         connection: ConnectionId,
         hub: &mut Hub,
-        buffer: &[u8],
+        (buffer, lent): (&mut ReadBuffer, &[u8; LENT]),
         now: Instant,
         wakeups: &mut Wakeups,
-    ) -> usize {
+    ) {
         match self {
             Self::Nothing => {}
             Self::Securing => hub.is_securing = true,
@@ -204,82 +204,12 @@ impl Seen {
                     hub.session.handle_sent(connection, sent, now);
                 }
                 if received > 0 {
-                    hub.session.handle_received(connection, &buffer[..received], now);
+                    buffer.feed(&mut hub.session, connection, lent, received, now);
                 }
                 if let Some(lost) = lost {
                     hub.lost(connection, lost, now, wakeups);
                 }
-                return received;
             }
         }
-        0
-    }
-}
-
-/// Where reads go: most sessions are idle, and need none of their own. It grows when a read fills it, and is given back
-/// when little comes.
-#[derive(Debug, Default)]
-pub(crate) struct ReadBuffer {
-    bytes: Vec<u8>,
-    /// The longest read since the buffer was last looked at.
-    longest: usize,
-}
-
-impl ReadBuffer {
-    /// Room for the next read, which is lent as long as little comes.
-    pub(crate) fn room<'a>(&'a mut self, lent: &'a mut [u8; LENT]) -> &'a mut [u8] {
-        let len = self.bytes.len().max(LENT);
-        if self.longest == len && len < LARGEST {
-            self.bytes = vec![0; len * GROWTH];
-        }
-        if self.bytes.is_empty() { lent } else { &mut self.bytes }
-    }
-
-    /// Notes that so much was read.
-    pub(crate) fn note(&mut self, received: usize) {
-        self.longest = self.longest.max(received);
-    }
-
-    /// Gives the memory back, if no read since the last call needed it.
-    pub(crate) fn give_back(&mut self) {
-        if self.longest < LENT {
-            self.bytes = Vec::new();
-        }
-        self.longest = 0;
-    }
-}
-
-/// More than a pong, or the data of most znodes.
-pub(crate) const LENT: usize = 512;
-const GROWTH: usize = 4;
-const LARGEST: usize = 128 << 10;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Reads as much as there is room for, or as is left; tells how much.
-    fn read(buffer: &mut ReadBuffer, left: usize) -> usize {
-        let received = buffer.room(&mut [0; LENT]).len().min(left);
-        buffer.note(received);
-        received
-    }
-
-    #[test]
-    fn the_buffer_grows_when_filled_and_is_given_back_when_idle() {
-        let mut buffer = ReadBuffer::default();
-        let mut left = 1 << 20;
-        while left > 0 {
-            left -= read(&mut buffer, left);
-        }
-        assert_eq!(buffer.bytes.len(), LARGEST);
-
-        buffer.give_back();
-        assert_eq!(buffer.bytes.len(), LARGEST, "it has just been used");
-        assert_eq!(read(&mut buffer, 4), 4);
-        buffer.give_back();
-        assert_eq!(buffer.bytes.capacity(), 0);
-        assert_eq!(read(&mut buffer, 4), 4);
-        assert_eq!(buffer.bytes.capacity(), 0, "little is read where there is room");
     }
 }
