@@ -101,13 +101,6 @@ impl Frames {
     }
 }
 
-/// The payload of the first frame, if it is whole, and what follows it.
-#[inline]
-fn split_frame(wire: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (len, rest) = wire.split_first_chunk::<LEN>()?;
-    rest.split_at_checked(u32::from_be_bytes(*len) as usize)
-}
-
 /// Shows how much there is, not the bytes: they can be a session's password.
 impl fmt::Debug for Frames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -205,10 +198,19 @@ impl FrameDecoder {
     #[inline]
     fn whole_frames(&self, bytes: &[u8]) -> usize {
         let mut rest = bytes;
-        while let Some((payload, after)) = split_frame(rest)
-            && payload.len() <= self.max_frame_len
-        {
-            rest = after;
+        let (mut latest, mut len) = ([0; LEN], 0);
+        while let Some((announced, after)) = rest.split_first_chunk::<LEN>() {
+            // Many frames are as long as the one before: then the processor need not wait for the length of each to know where
+            // the next one begins.
+            if *announced != latest {
+                latest = *announced;
+                len = u32::from_be_bytes(latest) as usize;
+                if len > self.max_frame_len {
+                    break;
+                }
+            }
+            let Some(next) = after.get(len..) else { break };
+            rest = next;
         }
         bytes.len() - rest.len()
     }
