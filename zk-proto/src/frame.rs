@@ -1,14 +1,14 @@
 use core::fmt;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 
 use crate::{Jute as _, Reader, ReplyHeader};
 
 /// Cuts a stream of bytes into frames: a length of 4 bytes, then so many bytes of payload.
 ///
 /// Payloads are slices of the decoder's buffer, and the buffer is used again once they are dropped; or of what was
-/// [handed over](Self::hand_over), which isn't copied. A frame over the limit is told by its first bytes, then skipped without being stored, so the stream
-/// stays in step. How much memory is taken follows the bytes that came, never a length that was announced.
+/// [handed over](Self::hand_over). A frame over the limit is told by its first bytes, then skipped without being stored, so the
+/// stream stays in step. How much memory is taken follows the bytes that came, never a length that was announced.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct FrameDecoder {
     buffer: BytesMut,
@@ -140,22 +140,23 @@ impl FrameDecoder {
         self.buffer.extend_from_slice(bytes.get(gone..).unwrap_or_default());
     }
 
-    /// The same for bytes that the caller has done with: payloads are slices of them, and they are kept until those are
-    /// dropped. Of what isn't whole yet a copy is kept.
+    /// The same for bytes that the caller has done with: they aren't copied, as long as what came before them has been cut.
+    /// Payloads are slices of them, and they are kept until those are dropped. Of what isn't whole yet a copy is kept.
     pub fn hand_over(&mut self, mut bytes: Bytes) {
         if self.failed.is_some() {
             return;
         }
         let gone = bytes.len().min(self.skip);
         self.pass(gone);
-        bytes.advance(gone);
+        // Nothing of what is skipped is kept.
+        drop(bytes.split_to(gone));
         self.take_over();
         if !self.buffer.is_empty() {
             // First its length, then the frame.
             self.fill_up(&mut bytes, LEN);
             let announced = self.buffer.first_chunk::<LEN>().map(|len| u32::from_be_bytes(*len) as usize);
             match announced.filter(|&len| len <= self.max_frame_len) {
-                Some(len) => self.fill_up(&mut bytes, LEN + len),
+                Some(len) => self.fill_up(&mut bytes, LEN.saturating_add(len)),
                 None => self.fill_up(&mut bytes, usize::MAX),
             }
         }
@@ -402,6 +403,13 @@ mod tests {
         assert!(decoder.next_all().is_none() && decoder.pending() == 8);
         drop((run, payload));
         assert!(bytes.is_unique(), "of what is begun there is a copy");
+
+        let mut decoder = FrameDecoder::new(16);
+        decoder.push(b"\0\0\x10\0");
+        decoder.hand_over(Bytes::from_static(&[0; 16]));
+        assert!(matches!(decoder.next(), Ok(Some(Frame::Oversize { len: 0x1000, .. }))));
+        decoder.hand_over(bytes.clone());
+        assert!(bytes.is_unique() && !decoder.is_empty(), "what is skipped isn't kept");
     }
 
     #[test]

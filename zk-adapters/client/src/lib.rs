@@ -27,7 +27,7 @@ pub use hub::{Hub, NO_LATER, Wakeups, Work};
 #[cfg(feature = "record")]
 pub use machine::Recorder;
 pub use machine::{Machine, Recording};
-pub use read_buffer::{LENT, ReadBuffer};
+pub use read_buffer::ReadBuffer;
 pub use requests::{Created, Typed};
 pub use slots::Slots;
 pub use standing::{Standing, StandingEvent};

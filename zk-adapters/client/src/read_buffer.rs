@@ -21,12 +21,15 @@ pub struct ReadBuffer {
 }
 
 impl ReadBuffer {
+    /// How much room is lent: more than a pong, or the data of most znodes.
+    pub const LENT: usize = 512;
+
     /// Room for the next read: what is lent, as long as little comes, or as somebody looks at what came before.
-    pub fn room<'a>(&'a mut self, lent: &'a mut [u8; LENT]) -> &'a mut [u8] {
+    pub fn room<'a>(&'a mut self, lent: &'a mut [u8; Self::LENT]) -> &'a mut [u8] {
         if !self.handed_over.is_empty() {
             self.take_back();
         }
-        let len = self.bytes.len().max(LENT);
+        let len = self.bytes.len().max(Self::LENT);
         if self.longest == len && len < LARGEST && self.handed_over.is_empty() {
             self.bytes = BytesMut::zeroed(len * GROWTH);
         }
@@ -47,14 +50,14 @@ impl ReadBuffer {
         &mut self,
         session: &mut Machine,
         connection: ConnectionId,
-        lent: &[u8; LENT],
+        lent: &[u8; Self::LENT],
         received: usize,
         now: Instant,
     ) {
         self.longest = self.longest.max(received);
         if self.bytes.is_empty() {
             // More has come already, and has to go somewhere.
-            self.is_kept |= received == LENT && !self.handed_over.is_empty();
+            self.is_kept |= received == Self::LENT && !self.handed_over.is_empty();
             session.handle_received(connection, &lent[..received], now);
         } else if self.is_kept || received < LONG || received < self.bytes.len() / LEAST_PART {
             session.handle_received(connection, &self.bytes[..received], now);
@@ -66,7 +69,7 @@ impl ReadBuffer {
 
     /// Gives the memory back, if no read since the last call needed it.
     pub fn give_back(&mut self) {
-        if self.longest < LENT {
+        if self.longest < Self::LENT {
             self.bytes = BytesMut::new();
             self.handed_over = Bytes::new();
         }
@@ -75,8 +78,6 @@ impl ReadBuffer {
     }
 }
 
-/// More than a pong, or the data of most znodes.
-pub const LENT: usize = 512;
 const GROWTH: usize = 4;
 const LARGEST: usize = 128 << 10;
 /// Less is copied sooner than handed over.
@@ -112,7 +113,7 @@ mod tests {
 
         /// Reads as much as there is room for, or as is left; tells how much, and where it went.
         fn read(&mut self, left: usize) -> (usize, *const u8) {
-            let mut lent = [0; LENT];
+            let mut lent = [0; ReadBuffer::LENT];
             let room = self.buffer.room(&mut lent);
             let (received, place) = (room.len().min(left), room.as_ptr());
             let before = self.session.stats().bytes_received;
@@ -133,10 +134,10 @@ mod tests {
     fn the_buffer_grows_when_filled_and_is_given_back_when_idle() {
         let mut reading = Reading::begin();
         reading.fill();
-        assert_eq!(reading.buffer.room(&mut [0; LENT]).len(), LARGEST);
+        assert_eq!(reading.buffer.room(&mut [0; ReadBuffer::LENT]).len(), LARGEST);
 
         reading.buffer.give_back();
-        assert_eq!(reading.buffer.room(&mut [0; LENT]).len(), LARGEST, "it has just been used");
+        assert_eq!(reading.buffer.room(&mut [0; ReadBuffer::LENT]).len(), LARGEST, "it has just been used");
         assert_eq!(reading.read(4).0, 4);
         reading.buffer.give_back();
         assert_eq!(reading.buffer.bytes.capacity(), 0);
@@ -153,7 +154,7 @@ mod tests {
         assert_eq!(reading.read(LARGEST).1, place, "of what is begun the session has a copy");
 
         let kept = reading.buffer.handed_over.slice(7..9);
-        assert_eq!(reading.read(LARGEST).0, LENT, "there may be no more");
+        assert_eq!(reading.read(LARGEST).0, ReadBuffer::LENT, "there may be no more");
         let (received, other) = reading.read(LARGEST);
         assert!(received == LARGEST && other != place);
         drop(kept);

@@ -1,10 +1,12 @@
 use core::time::Duration;
 use std::io;
 
-use zk_client::{LENT, Machine};
+use zk_client::Machine;
 use zk_session::{ConnectionId, Instant};
 
 use crate::transport::Transport;
+
+const LENT: usize = zk_client::ReadBuffer::LENT;
 
 /// Where reads go, each of which waits as long as it may.
 #[derive(Debug)]
@@ -23,7 +25,7 @@ impl ReadBuffer {
     /// Reads once, and waits no longer than this for it, or only a little longer.
     pub(crate) fn fill_from(&mut self, transport: &Transport, limit: Option<Duration>) -> io::Result<usize> {
         self.limit_to(transport, limit)?;
-        let outcome = transport.read(self.buffer.room(&mut self.lent));
+        let outcome = transport.read(self.buffer.room(&mut self.lent), limit.is_some());
         // It came earlier than asked for: the next wait is to be as long as is asked for then.
         if outcome.is_err() && self.limit != limit {
             self.set_limit(transport, limit)?;
@@ -47,7 +49,7 @@ impl ReadBuffer {
         let is_longer = match (self.limit, limit) {
             (_, None) => false,
             (None, Some(_)) => true,
-            (Some(told), Some(limit)) => told > limit + TOLERANCE,
+            (Some(told), Some(limit)) => told.saturating_sub(limit) > TOLERANCE,
         };
         if is_longer { self.set_limit(transport, limit) } else { Ok(()) }
     }

@@ -5,7 +5,6 @@ use zk_client::{Machine, NO_LATER, Recording};
 use zk_session::{Action, Config, ConnectionId, Epoch, Event};
 
 use crate::{
-    buffer::ReadBuffer,
     dial::dial,
     news::{News, NewsDesk},
     probe,
@@ -47,7 +46,6 @@ pub struct Driver {
     security: Security,
     pub(crate) events: VecDeque<Event>,
     pub(crate) desk: NewsDesk,
-    pub(crate) buffer: ReadBuffer,
     /// The next pump has something to do.
     pub(crate) has_more: bool,
 }
@@ -66,7 +64,6 @@ impl Driver {
             security: Security::default(),
             events: VecDeque::new(),
             desk: NewsDesk::new(wake),
-            buffer: ReadBuffer::new(),
             has_more: true,
         }
     }
@@ -129,7 +126,7 @@ impl Driver {
         self.act_on_all();
         self.has_more |= self.wants_to_write() && self.transfer(true, now) != Moved::Nothing;
         if is_due {
-            self.buffer.give_back();
+            self.link.iter_mut().for_each(PumpedLink::give_back);
         }
     }
 
@@ -151,8 +148,6 @@ impl Driver {
                 let Some(link) = self.link.as_mut().filter(|link| link.connection == connection) else {
                     return;
                 };
-                // What the socket before it was told doesn't hold for this one.
-                self.buffer = ReadBuffer::new();
                 if link.open(transport) {
                     self.session.handle_connected(connection, now);
                 } else {
@@ -201,9 +196,9 @@ impl Driver {
 
     /// Writes once, and reads once if that is asked for.
     fn transfer(&mut self, reads: bool, now: zk_session::Instant) -> Moved {
-        transfer(&mut self.link, &mut self.session, &mut self.buffer, reads, now)
+        transfer(&mut self.link, &mut self.session, reads, now)
     }
 }
 
 /// So often a pump moves bytes before it lets the loop see to other things.
-pub(crate) const ROUNDS: usize = 16;
+const ROUNDS: usize = 16;

@@ -4,7 +4,7 @@ use std::{sync::Arc, thread, time::Instant};
 use zk_proto::ServerAddr;
 use zk_session::ProbeId;
 
-use crate::{dial::dial, shared::Shared, transport::Security};
+use crate::{dial::dial, link::is_pause, shared::Shared, transport::Security};
 
 /// Asks a server, on a connection and a thread of its own: is it read-write?
 pub(crate) fn spawn(shared: &Arc<Shared>, probe: ProbeId, server: ServerAddr) {
@@ -28,9 +28,11 @@ pub(crate) fn ask(server: &ServerAddr, security: &Security) -> Option<bool> {
     loop {
         let left = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
         transport.set_read_timeout(Some(left)).ok()?;
-        match transport.read(&mut answer[len..]).ok()? {
-            0 => return Some(&answer[..len] == b"rw"),
-            count => len += count,
+        match transport.read(&mut answer[len..], true) {
+            Ok(0) => return Some(&answer[..len] == b"rw"),
+            Ok(count) => len += count,
+            Err(error) if is_pause(error.kind()) => {}
+            Err(_) => return None,
         }
     }
 }

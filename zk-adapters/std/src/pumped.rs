@@ -13,6 +13,7 @@ pub(crate) struct PumpedLink {
     transport: Option<Transport>,
     /// What is left of the one chunk that the session has handed out.
     outbox: Bytes,
+    buffer: ReadBuffer,
     /// The socket may be waited for.
     is_blocking: bool,
 }
@@ -29,7 +30,8 @@ pub(crate) enum Moved {
 
 impl PumpedLink {
     pub(crate) fn new(connection: ConnectionId) -> Self {
-        Self { connection, transport: None, outbox: Bytes::new(), is_blocking: false }
+        let (outbox, buffer) = (Bytes::new(), ReadBuffer::new());
+        Self { connection, transport: None, outbox, buffer, is_blocking: false }
     }
 
     /// There is a transport, or none could be had; tells whether it can be used.
@@ -74,12 +76,17 @@ impl PumpedLink {
 
     /// Reads what the socket has, for which it may have to wait so long; 0 if that is nothing, and an error at the end of
     /// the stream.
-    pub(crate) fn read(&self, buffer: &mut ReadBuffer, limit: Option<Duration>) -> io::Result<usize> {
+    pub(crate) fn read(&mut self, limit: Option<Duration>) -> io::Result<usize> {
         let Some(transport) = &self.transport else { return Ok(0) };
-        nothing_yet(buffer.fill_from(transport, limit).and_then(|received| match received {
+        nothing_yet(self.buffer.fill_from(transport, limit).and_then(|received| match received {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             received => Ok(received),
         }))
+    }
+
+    /// Gives memory back that wasn't needed of late.
+    pub(crate) fn give_back(&mut self) {
+        self.buffer.give_back();
     }
 }
 
@@ -88,21 +95,23 @@ impl PumpedLink {
 pub(crate) fn transfer(
     current: &mut Option<PumpedLink>,
     session: &mut Machine,
-    buffer: &mut ReadBuffer,
     reads: bool,
     now: Instant,
 ) -> Moved {
     let Some(link) = current else { return Moved::Nothing };
-    let written = link.set_blocking(false).and_then(|()| link.write());
+    if let Err(error) = link.set_blocking(false) {
+        return report(current, session, Err(error), now);
+    }
+    let written = link.write();
     if let Ok(sent) = written {
         session.handle_sent(link.connection, sent, now);
     }
-    let read = if reads || written.is_err() { link.read(buffer, None) } else { Ok(0) };
+    let read = if reads || written.is_err() { link.read(None) } else { Ok(0) };
     match (read, written) {
         (Ok(0), Ok(0)) => Moved::Nothing,
         (Ok(0), Ok(_)) => Moved::Written,
-        (Ok(0), Err(error)) => report(current, session, buffer, Err(error), now),
-        (read, _) => report(current, session, buffer, read, now),
+        (Ok(0), Err(error)) => report(current, session, Err(error), now),
+        (read, _) => report(current, session, read, now),
     }
 }
 
@@ -110,11 +119,11 @@ pub(crate) fn transfer(
 pub(crate) fn report(
     current: &mut Option<PumpedLink>,
     session: &mut Machine,
-    buffer: &mut ReadBuffer,
     read: io::Result<usize>,
     now: Instant,
 ) -> Moved {
-    let Some(PumpedLink { connection, .. }) = *current else { return Moved::Nothing };
+    let Some(PumpedLink { connection, buffer, .. }) = current else { return Moved::Nothing };
+    let connection = *connection;
     match read {
         Ok(0) => return Moved::Nothing,
         Ok(received) => buffer.feed(session, connection, received, now),
@@ -166,8 +175,7 @@ mod tests {
         let mut link = PumpedLink::new(connection);
         assert!(link.open(Some(Transport::Plain(socket))));
         link.send(bytes);
-        let (mut current, mut buffer) = (Some(link), ReadBuffer::new());
-        let moved = transfer(&mut current, &mut session, &mut buffer, false, Instant::ZERO);
+        let moved = transfer(&mut Some(link), &mut session, false, Instant::ZERO);
         assert_eq!((moved, session.stats().bytes_received), (Moved::Read, 3));
     }
 }

@@ -102,12 +102,17 @@ impl Secured {
         !outbox.bytes.is_empty() || outbox.broken.is_some()
     }
 
-    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    /// Reads until something is deciphered; if it may wait for the socket only once, until that has brought something.
+    pub(crate) fn read(&self, buffer: &mut [u8], waits_once: bool) -> io::Result<usize> {
         let mut inbox = lock(&self.inbox);
+        let mut has_waited = false;
         loop {
             let received = self.decipher(&mut inbox, buffer)?;
             if received > 0 {
                 return Ok(received);
+            }
+            if core::mem::replace(&mut has_waited, true) && waits_once {
+                return Err(io::ErrorKind::WouldBlock.into());
             }
             (inbox.begin, inbox.end) = (0, 0);
             inbox.end = (&self.stream).read(&mut inbox.bytes)?;
@@ -161,7 +166,7 @@ const RECORD: usize = 16 << 10;
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, net::TcpListener, thread};
+    use std::{fs, net::TcpListener, sync::mpsc, thread, time::Instant};
 
     use rustls::{
         ServerConfig, ServerConnection, StreamOwned,
@@ -171,42 +176,52 @@ mod tests {
 
     use super::*;
 
-    /// Reads so much and then is gone; tells how much it has read.
-    fn server(
-        certificates: &Certificates,
-        listener: TcpListener,
-        enough: usize,
-    ) -> thread::JoinHandle<usize> {
+    /// A client's end, in a folder of its own, and what the server's end does.
+    fn connected<T: Send + 'static>(
+        name: &str,
+        serve: impl FnOnce(ServerConnection, TcpStream) -> T + Send + 'static,
+    ) -> (Secured, thread::JoinHandle<T>) {
+        let folder = std::env::temp_dir().join(format!("zk-std-{name}-{}", std::process::id()));
+        let certificates = Certificates::create(&folder).expect("certificates");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let config = server_config(&certificates);
+        let server = thread::spawn(move || {
+            let connection = ServerConnection::new(config.into()).expect("a connection");
+            serve(connection, listener.accept().expect("a client").0)
+        });
+        let stream = TcpStream::connect(address).expect("a connection");
+        let tls = Tls::new(certificates.authority());
+        let name = ServerAddr { host: "localhost".into(), port: address.port() };
+        let secured = Secured::handshake(&tls, &name, stream, Duration::from_secs(20)).expect("a handshake");
+        fs::remove_dir_all(folder).expect("it is there");
+        (secured, server)
+    }
+
+    /// It sends nothing of its own accord.
+    fn server_config(certificates: &Certificates) -> ServerConfig {
         let identity = certificates.client();
         let chain = CertificateDer::pem_file_iter(&identity.certificate).expect("a file");
         let chain = chain.collect::<Result<_, _>>().expect("certificates");
         let key = PrivateKeyDer::from_pem_file(&identity.key).expect("a key");
-        let config =
+        let mut config =
             ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).expect("a pair");
-        thread::spawn(move || {
-            let connection = ServerConnection::new(config.into()).expect("a connection");
-            let mut stream = StreamOwned::new(connection, listener.accept().expect("a client").0);
-            let mut heard = 0;
-            while heard < enough {
-                heard += stream.read(&mut [0; RECORD]).expect("bytes");
-            }
-            heard
-        })
+        config.send_tls13_tickets = 0;
+        config
     }
 
     /// INV-03: of what a server can have heard, nobody says that it was never sent.
     #[test]
     fn what_has_left_is_taken_though_the_rest_can_not_leave() {
-        let folder = std::env::temp_dir().join(format!("zk-std-secured-{}", std::process::id()));
-        let certificates = Certificates::create(&folder).expect("certificates");
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let server = server(&certificates, listener, 5 * RECORD);
-        let stream = TcpStream::connect(address).expect("a connection");
-        let tls = Tls::new(certificates.authority());
-        let name = ServerAddr { host: "localhost".into(), port: address.port() };
-        let secured = Secured::handshake(&tls, &name, stream, Duration::from_secs(20)).expect("a handshake");
-
+        let (secured, server) = connected("taken", |connection, socket| {
+            // It reads so much and then is gone.
+            let mut stream = StreamOwned::new(connection, socket);
+            let mut heard = 0;
+            while heard < 5 * RECORD {
+                heard += stream.read(&mut [0; RECORD]).expect("bytes");
+            }
+            heard
+        });
         let bytes = vec![7; 64 << 20];
         let mut taken = 0;
         while let Ok(count) = secured.write(&bytes[taken..]) {
@@ -214,6 +229,31 @@ mod tests {
         }
         let heard = server.join().expect("it has read enough");
         assert!(taken >= heard && taken < bytes.len(), "{taken} are taken, {heard} were heard");
-        fs::remove_dir_all(folder).expect("it is there");
+    }
+
+    #[test]
+    fn a_limited_read_waits_once_for_a_record_that_comes_in_parts() {
+        let (ask, asked) = mpsc::channel();
+        let (secured, server) = connected("parts", move |mut connection, mut socket| {
+            while connection.is_handshaking() {
+                connection.complete_io(&mut socket).expect("a handshake");
+            }
+            connection.writer().write_all(&[7; 1000]).expect("room for it");
+            let mut record = Vec::new();
+            connection.write_tls(&mut record).expect("room for it");
+            let (part, rest) = record.split_at(500);
+            socket.write_all(part).expect("a client");
+            asked.recv().expect("it is asked for");
+            socket.write_all(rest).expect("a client");
+        });
+        let limit = Duration::from_secs(5);
+        secured.socket().set_read_timeout(Some(limit)).expect("a socket");
+        let begun = Instant::now();
+        let mut buffer = [0; RECORD];
+        let pause = secured.read(&mut buffer, true).expect_err("a record that is begun");
+        assert!(is_pause(pause.kind()) && begun.elapsed() < limit, "{pause} after {:?}", begun.elapsed());
+        ask.send(()).expect("a server");
+        assert_eq!(secured.read(&mut buffer, false).expect("the record"), 1000);
+        server.join().expect("it has said all");
     }
 }

@@ -85,11 +85,16 @@ impl Transport {
         }
     }
 
-    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    /// Reads what there is. If its waits are limited it waits only once, though what has come may tell nothing yet.
+    #[cfg_attr(
+        not(feature = "tls"),
+        expect(unused_variables, reason = "a read without TLS is one of the socket")
+    )]
+    pub(crate) fn read(&self, buffer: &mut [u8], is_limited: bool) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => (&*stream).read(buffer),
             #[cfg(feature = "tls")]
-            Self::Secured(secured) => secured.read(buffer),
+            Self::Secured(secured) => secured.read(buffer, is_limited),
             #[cfg(test)]
             Self::Model(stream) => stream.read(buffer),
         }

@@ -2,9 +2,10 @@
 
 use core::time::Duration;
 
+use zk_session::State;
+
 use crate::{
     Driver,
-    driver::ROUNDS,
     pumped::{Moved, PumpedLink, report},
 };
 
@@ -12,7 +13,7 @@ impl Driver {
     /// Sleeps until the server says something, or this limit or [`timeout`](Self::timeout) has passed, having written what
     /// there was to write, and acts upon it as [`pump`](Self::pump) does: all that a loop has to do that waits for nothing
     /// else, at two system calls for a request and its answer. It doesn't sleep while there are events to take, nor once the
-    /// session has ended, and may return earlier than it has to. From the first one on the socket may be in blocking mode
+    /// session has ended, and may return earlier than it has to, or some milliseconds later. From the first one on the socket may be in blocking mode
     /// between two calls; a `pump` doesn't wait all the same.
     ///
     /// ```no_run
@@ -48,21 +49,23 @@ impl Driver {
 
     /// Writes, and waits for an answer.
     fn exchange(&mut self, limit: Duration, now: zk_session::Instant) {
-        for _ in 0..ROUNDS {
-            let Some(link) = &mut self.link else { return };
-            // A pump tries again, and reads what had come before it gives the link up.
-            let Ok(sent) = link.write() else { return self.pump() };
+        let Some(link) = &mut self.link else { return };
+        let sent = link.write();
+        if let Ok(sent) = sent {
             self.session.handle_sent(link.connection, sent, now);
             self.act_on_all();
-            if sent == 0 || !self.wants_to_write() {
-                break;
-            }
         }
-        let Some(link) = self.link.as_ref().filter(|_| self.events.is_empty()) else { return };
-        let has_more = self.wants_to_write() || self.desk.awaits();
-        let read = link.read(&mut self.buffer, Some(if has_more { limit.min(PATIENCE) } else { limit }));
+        // A pump writes all that can be written, or sees why it can't, and reads what had come before.
+        let has_rest = self.wants_to_write();
+        if sent.is_err() || has_rest && sent.is_ok_and(|sent| sent > 0) {
+            return self.pump();
+        }
+        let Some(link) = self.link.as_mut().filter(|_| self.events.is_empty()) else { return };
+        let is_asking = self.session.state() == State::ConnectedReadOnly && self.desk.awaits();
+        let limit = if has_rest || is_asking { limit.min(PATIENCE) } else { limit };
+        let read = link.read(Some(limit));
         let now = self.now();
-        let moved = report(&mut self.link, &mut self.session, &mut self.buffer, read, now);
+        let moved = report(&mut self.link, &mut self.session, read, now);
         self.has_more = moved != Moved::Nothing;
         if self.timeout().is_some_and(|limit| limit.is_zero()) && !self.has_more {
             self.pump();
@@ -70,5 +73,5 @@ impl Driver {
     }
 }
 
-/// How long a wait for the server may go on without looking at what else is under way.
+/// How long a wait for the server may go on while something else is under way.
 const PATIENCE: Duration = Duration::from_millis(2);

@@ -9,6 +9,8 @@ use core::{
 use std::{
     io::{Read, Write},
     os::{fd::AsFd, unix::net::UnixStream},
+    sync::mpsc,
+    thread,
     time::Instant,
 };
 
@@ -143,8 +145,22 @@ fn outlives_its_server(is_left_to_wait: bool) {
     assert_eq!(Some(found.stat.ephemeral_owner), driver.session().credentials().map(|own| own.session_id));
     assert!(driver.socket().expect("it is connected").0 > first);
 
+    if is_left_to_wait {
+        driver = sleeps(driver);
+    }
     driver.close();
     pump_until(&mut driver, |event| matches!(event, Event::Closed { confirmed: true }));
+}
+
+/// A wait on a new socket has a limit of its own.
+fn sleeps(mut driver: Pumped) -> Pumped {
+    let (report, reported) = mpsc::channel();
+    thread::spawn(move || {
+        while driver.poll_event().is_some() {}
+        driver.driver.wait(Duration::MAX);
+        report.send(Box::new(driver))
+    });
+    *reported.recv_timeout(PATIENCE / 4).expect("it doesn't sleep for ever")
 }
 
 #[test]

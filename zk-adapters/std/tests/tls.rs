@@ -8,9 +8,11 @@ use std::{fs, thread, time::Instant};
 
 use story::{PATIENCE, Patient, builder, changed, event, server_has, until};
 use zk_harness::{BlackHole, Certificates, ClientCertificates, Direction, Ensemble, Options, Relay};
+use zk_proto::{GetDataRequest, Request, Response};
+use zk_session::{Event, Reply, RequestOptions};
 use zk_std::{
-    AttemptCause, Builder, Client, ConnectError, CreateMode, DialError, EventType, Retry, SessionEvent, Tls,
-    TlsError,
+    AttemptCause, Builder, Client, Config, ConnectError, CreateMode, DialError, Driver, EventType,
+    OPEN_ACL_UNSAFE, Retry, SessionEvent, Tls, TlsError,
 };
 
 fn standalone(clients: ClientCertificates) -> Ensemble {
@@ -59,6 +61,38 @@ fn a_session_lives_on_mutual_tls() {
     assert_eq!(changed(&mut watch).expect("an event").event_type, EventType::NODE_DATA_CHANGED);
     assert_eq!(client.stats().connections, 1);
     client.close();
+}
+
+/// In a loop that pumps and waits by turns: long records either way, and pings in time.
+#[test]
+fn a_driver_waits_on_tls() {
+    if !server_has(3, 6) {
+        return;
+    }
+    let server = standalone(ClientCertificates::Ignored);
+    let mut config = Config::new(server.secure_connect_string().parse().expect("a connect string"));
+    config.session_timeout = Duration::from_secs(4);
+    let tls = Tls::new(server.certificates().authority());
+    let mut driver = Driver::new(config, || ()).tls(tls);
+    let data = vec![7; 900_000];
+    let create = Request::create("/d", Some(data.clone().into()), OPEN_ACL_UNSAFE, CreateMode::Persistent);
+    let get = Request::GetData(GetDataRequest { path: "/d".into(), watch: false });
+    driver.submit(create, RequestOptions::default()).expect("it is accepted");
+    driver.submit(get, RequestOptions::default()).expect("it is accepted");
+    let (begun, mut answers) = (Instant::now(), Vec::new());
+    while begun.elapsed() < PATIENCE && (answers.len() < 2 || driver.session().stats().pongs < 3) {
+        driver.wait(PATIENCE);
+        driver.pump();
+        while let Some(event) = driver.poll_event() {
+            assert!(!matches!(event, Event::Disconnected { .. }), "{event:?}");
+            if let Event::Reply(Reply { result, .. }) = event {
+                answers.push(result.expect("an answer"));
+            }
+        }
+    }
+    let [_, Response::GetData(found)] = &answers[..] else { panic!("{} answers", answers.len()) };
+    assert!(found.data.as_deref() == Some(&data[..]));
+    assert!(driver.session().stats().pongs >= 3, "{:?}", driver.session().stats());
 }
 
 #[test]

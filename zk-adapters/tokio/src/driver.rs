@@ -7,7 +7,7 @@ use core::{
 use std::sync::Arc;
 
 use tokio::task::yield_now;
-use zk_client::{Hub, LENT, ReadBuffer, Wakeups};
+use zk_client::{Hub, ReadBuffer, Wakeups};
 use zk_session::{Action, Instant};
 
 use crate::{
@@ -57,7 +57,7 @@ impl Driver {
     }
 
     fn turn(&mut self, context: &mut Context<'_>, now: Instant) -> Turn {
-        let mut lent = [0; LENT];
+        let mut lent = [0; ReadBuffer::LENT];
         let buffer = self.buffer.room(&mut lent);
         let seen = self.link.as_mut().map_or(Seen::Nothing, |link| link.poll(context, buffer));
         let probed = self.probe.as_mut().map_or(Poll::Pending, |probe| probe.poll(context));

@@ -8,7 +8,7 @@ use std::{io, sync::Arc};
 
 use bytes::Bytes;
 use tokio::{io::ReadBuf, net::TcpStream};
-use zk_client::{Hub, LENT, Lost, ReadBuffer, Wakeups};
+use zk_client::{Hub, Lost, ReadBuffer, Wakeups};
 use zk_proto::ServerAddr;
 use zk_session::{ConnectionId, Instant};
 
@@ -190,7 +190,7 @@ impl Seen {
         self,
         connection: ConnectionId,
         hub: &mut Hub,
-        (buffer, lent): (&mut ReadBuffer, &[u8; LENT]),
+        (buffer, lent): (&mut ReadBuffer, &[u8; ReadBuffer::LENT]),
         now: Instant,
         wakeups: &mut Wakeups,
     ) {
