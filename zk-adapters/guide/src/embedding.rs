@@ -21,7 +21,8 @@
 //!    [`Bytes`](zk_session::zk_proto::Bytes).
 //! 4. **Report what was taken.** Call `handle_sent` with what the socket took; only then comes the next chunk. That is what makes
 //!    `NotSent` a proof, and what bounds memory when a server doesn't read.
-//! 5. **Feed bytes as they come**, cut anywhere.
+//! 5. **Feed bytes as they come**, cut anywhere. A loop that owns what it reads, as completion loops do, can hand it over without a copy:
+//!    `handle_received_owned`.
 //! 6. **Sleep until `poll_timeout`**, then call `handle_timeout`. Early and repeated calls are harmless. Read the socket first if both are
 //!    due: a loop that was late must not take its own delay for the server's silence.
 //! 7. **Submit whenever you like**, even while taking actions: no order is changed by it. Outcomes come as
