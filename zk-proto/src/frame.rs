@@ -134,8 +134,7 @@ impl FrameDecoder {
         if self.failed.is_some() {
             return;
         }
-        let gone = bytes.len().min(self.skip);
-        self.pass(gone);
+        let gone = self.pass(bytes.len());
         self.take_over();
         self.buffer.extend_from_slice(bytes.get(gone..).unwrap_or_default());
     }
@@ -146,19 +145,15 @@ impl FrameDecoder {
         if self.failed.is_some() {
             return;
         }
-        let gone = bytes.len().min(self.skip);
-        self.pass(gone);
         // Nothing of what is skipped is kept.
-        drop(bytes.split_to(gone));
+        drop(bytes.split_to(self.pass(bytes.len())));
         self.take_over();
         if !self.buffer.is_empty() {
             // First its length, then the frame.
             self.fill_up(&mut bytes, LEN);
             let announced = self.buffer.first_chunk::<LEN>().map(|len| u32::from_be_bytes(*len) as usize);
-            match announced.filter(|&len| len <= self.max_frame_len) {
-                Some(len) => self.fill_up(&mut bytes, LEN.saturating_add(len)),
-                None => self.fill_up(&mut bytes, usize::MAX),
-            }
+            let stored = announced.filter(|&len| len <= self.max_frame_len);
+            self.fill_up(&mut bytes, stored.map_or(usize::MAX, |len| LEN.saturating_add(len)));
         }
         self.handed_over = bytes;
     }
@@ -267,14 +262,16 @@ impl FrameDecoder {
     fn begin_to_skip(&mut self, len: usize, stored: usize) {
         self.skip = len - stored;
         self.skipped = LEN + stored;
-        let gone = self.skip.min(self.buffer.len());
+        let gone = self.pass(self.buffer.len());
         self.buffer.advance(gone);
-        self.pass(gone);
     }
 
-    fn pass(&mut self, gone: usize) {
+    /// Tells how many of the next so many bytes are skipped, and counts them.
+    fn pass(&mut self, len: usize) -> usize {
+        let gone = len.min(self.skip);
         self.skip -= gone;
         self.skipped = if self.skip == 0 { 0 } else { self.skipped + gone };
+        gone
     }
 }
 

@@ -108,7 +108,7 @@ impl Driver {
     pub fn pump(&mut self) {
         let now = self.now();
         self.catch_up(now);
-        let is_due = self.session.poll_timeout().is_some_and(|due| due <= now);
+        let is_due = self.is_due(now);
         let mut reads = true;
         for _ in 0..ROUNDS {
             self.act_on_all();
@@ -128,6 +128,11 @@ impl Driver {
         if is_due {
             self.link.iter_mut().for_each(PumpedLink::give_back);
         }
+    }
+
+    /// Whether something is to be done by the time alone.
+    pub(crate) fn is_due(&self, now: zk_session::Instant) -> bool {
+        self.session.poll_timeout().is_some_and(|due| due <= now)
     }
 
     /// Brings the time, and what other threads have found out.

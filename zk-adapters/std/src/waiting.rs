@@ -13,8 +13,8 @@ impl Driver {
     /// Sleeps until the server says something, or this limit or [`timeout`](Self::timeout) has passed, having written what
     /// there was to write, and acts upon it as [`pump`](Self::pump) does: all that a loop has to do that waits for nothing
     /// else, at two system calls for a request and its answer. It doesn't sleep while there are events to take, nor once the
-    /// session has ended, and may return earlier than it has to, or some milliseconds later. From the first one on the socket may be in blocking mode
-    /// between two calls; a `pump` doesn't wait all the same.
+    /// session has ended, and may return earlier than it has to, or some milliseconds later. From the first one on the socket
+    /// may be in blocking mode between two calls; a `pump` doesn't wait all the same.
     ///
     /// ```no_run
     /// use core::time::Duration;
@@ -67,7 +67,7 @@ impl Driver {
         let now = self.now();
         let moved = report(&mut self.link, &mut self.session, read, now);
         self.has_more = moved != Moved::Nothing;
-        if self.timeout().is_some_and(|limit| limit.is_zero()) && !self.has_more {
+        if !self.has_more && self.is_due(now) {
             self.pump();
         }
     }

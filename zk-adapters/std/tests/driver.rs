@@ -163,27 +163,29 @@ fn sleeps(mut driver: Pumped) -> Pumped {
     *reported.recv_timeout(PATIENCE / 4).expect("it doesn't sleep for ever")
 }
 
+/// Has the server take nothing, and the driver more to write than the socket takes; tells when that began.
+fn stall(driver: &mut Pumped, relay: &Relay, turn: fn(&mut Pumped)) -> Instant {
+    relay.stall_reads();
+    for number in 0..16 {
+        let data = Some(vec![0; 900_000].into());
+        let create = Request::create(format!("/{number}"), data, OPEN_ACL_UNSAFE, CreateMode::Persistent);
+        submit(driver, create, Retry::Never);
+    }
+    let begun = Instant::now();
+    while !driver.wants_to_write() {
+        turn(driver);
+        assert!(begun.elapsed() < PATIENCE, "{:?}", **driver);
+    }
+    begun
+}
+
 #[test]
 fn a_pump_never_waits_for_a_socket_that_takes_nothing() {
     let server = standalone();
     let relay = Relay::start(server.address(0)).expect("a relay");
     let mut driver = driver(&relay.address().to_string());
     pump_until(&mut driver, |event| matches!(event, Event::Ready));
-    relay.stall_reads();
-    for number in 0..16 {
-        let create = Request::create(
-            format!("/{number}"),
-            Some(vec![0; 900_000].into()),
-            OPEN_ACL_UNSAFE,
-            CreateMode::Persistent,
-        );
-        submit(&mut driver, create, Retry::Never);
-    }
-    let begun = Instant::now();
-    while !driver.wants_to_write() {
-        driver.pump();
-        assert!(begun.elapsed() < PATIENCE, "{:?}", *driver);
-    }
+    stall(&mut driver, &relay, |driver| driver.pump());
     let begun = Instant::now();
     driver.pump();
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
@@ -198,17 +200,7 @@ fn a_wait_ends_in_time_for_silence_although_there_is_something_to_write() {
     let relay = Relay::start(server.address(0)).expect("a relay");
     let mut driver = Pumped { is_left_to_wait: true, ..driver(&relay.address().to_string()) };
     pump_until(&mut driver, |event| matches!(event, Event::Ready));
-    relay.stall_reads();
-    for number in 0..16 {
-        let data = Some(vec![0; 900_000].into());
-        let create = Request::create(format!("/{number}"), data, OPEN_ACL_UNSAFE, CreateMode::Persistent);
-        submit(&mut driver, create, Retry::Never);
-    }
-    let begun = Instant::now();
-    while !driver.wants_to_write() {
-        driver.turn();
-        assert!(begun.elapsed() < PATIENCE, "{:?}", *driver);
-    }
+    let begun = stall(&mut driver, &relay, Pumped::turn);
     pump_until(&mut driver, |event| matches!(event, Event::Disconnected { .. }));
     assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
 }

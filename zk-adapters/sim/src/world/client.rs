@@ -46,6 +46,7 @@ pub(super) struct Client {
     pub(super) story: Option<ClientId>,
     /// The next poll is for an event, if one comes next.
     asks_for_event: bool,
+    /// The last bytes were handed over.
     hands_over: bool,
 }
 
