@@ -63,8 +63,9 @@ impl Frames {
     /// The header of the next payload, if that is a reply; the payload is still next.
     #[inline(always)]
     pub fn peek_reply(&self) -> Option<ReplyHeader> {
-        let header = self.wire.get(self.at + LEN..)?.first_chunk()?;
-        (self.len_at(self.at)? >= ReplyHeader::MIN_LEN).then(|| ReplyHeader::read(header))
+        let begin = self.wire.get(self.at..)?.first_chunk::<{ LEN + ReplyHeader::MIN_LEN }>()?;
+        let (len, header) = (begin.first_chunk()?, begin.last_chunk()?);
+        (u32::from_be_bytes(*len) as usize >= ReplyHeader::MIN_LEN).then(|| ReplyHeader::read(header))
     }
 
     /// Leaves the next payload out.
@@ -81,11 +82,13 @@ impl Frames {
         self.at
     }
 
-    /// Reads a payload again, by where its frame begins. Where none begins there is nothing to read.
+    /// Reads what follows a reply's header, by where its frame begins. Where no reply begins there is nothing to read.
     #[inline]
-    pub fn again(&self, place: usize) -> Reader<'_> {
+    pub fn record(&self, place: usize) -> Reader<'_> {
         let payload = self.payload(place).and_then(|(start, len)| Reader::part(&self.wire, start, len));
-        payload.unwrap_or_else(|| Reader::end(&self.wire))
+        let mut reader = payload.unwrap_or_else(|| Reader::end(&self.wire));
+        reader.skip(ReplyHeader::MIN_LEN);
+        reader
     }
 
     /// Where the payload of the frame that begins there lies, and its length.
@@ -455,14 +458,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_passed_over_can_be_read_again_by_its_place() {
-        let mut run = cut_at_once(STREAM);
+    fn what_follows_a_header_can_be_read_by_the_place_of_its_frame() {
+        let mut run = cut_at_once(&[STREAM, b"\0\0\0\x120123456789abcdefhi"].concat());
+        run.pass();
+        let too_short = run.place();
+        run.pass();
         run.pass();
         let place = run.place();
-        assert_eq!(run.next().map(|reader| reader.rest()), Some(Bytes::from_static(b"hi")));
-        assert_eq!(run.again(place).rest(), Bytes::from_static(b"hi"));
-        assert_eq!(run.again(0).remaining(), 16);
-        assert_eq!(run.again(STREAM.len()).remaining(), 0);
+        run.pass();
+        assert!(run.next().is_none());
+        assert_eq!((run.record(place).rest(), run.record(place).position()), (Bytes::from_static(b"hi"), 16));
+        for place in [0, too_short, run.place()] {
+            assert_eq!(run.record(place).remaining(), 0);
+        }
         assert!(!run.is_empty() && Frames::default().is_empty());
     }
 

@@ -107,6 +107,12 @@ impl<'a> Reader<'a> {
         self.memory.slice(self.place()..self.end)
     }
 
+    /// Leaves so many bytes out, or all, if fewer are left.
+    #[inline]
+    pub(crate) fn skip(&mut self, len: usize) {
+        self.unread = self.unread.get(len..).unwrap_or_default();
+    }
+
     /// Reads an `int`.
     ///
     /// # Errors

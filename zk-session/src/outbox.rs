@@ -2,7 +2,7 @@
 
 use alloc::collections::VecDeque;
 
-use zk_proto::{DecodeError, Frames, Jute as _, ReplyHeader, Response};
+use zk_proto::{DecodeError, Frames, Response};
 
 use crate::{
     Action, Delivery, Event, Failure, RequestError, Session,
@@ -245,8 +245,7 @@ impl Session {
 #[inline(never)]
 fn read<T>(frames: &Frames, unread: Unread, failed: &mut u64, told: impl Fn(Event) -> T) -> T {
     let Unread { request, op, reply: Place { zxid, frame } } = unread;
-    let mut reader = frames.again(frame);
-    let mut tell = |response: Result<Response, DecodeError>| {
+    Response::decode_then(op, &mut frames.record(frame), |response: Result<Response, DecodeError>| {
         let result = response.map_err(|error| {
             *failed += 1;
             RequestError::Failed {
@@ -255,9 +254,5 @@ fn read<T>(frames: &Frames, unread: Unread, failed: &mut u64, told: impl Fn(Even
             }
         });
         told(Event::Reply(Reply { request, zxid, result }))
-    };
-    match ReplyHeader::decode(&mut reader) {
-        Ok(_) => Response::decode_then(op, &mut reader, tell),
-        Err(error) => tell(Err(error)),
-    }
+    })
 }
