@@ -7,6 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use zk_session::zk_proto::SessionId;
 
+use crate::history::Tree;
+
 /// A moment: milliseconds since the Unix epoch, by the clock that the servers' logs have, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Moment(pub(crate) i64);
@@ -285,6 +287,16 @@ pub(crate) struct Line {
     pub(crate) text: String,
 }
 
+impl Books {
+    /// Ephemeral znodes whose session was told as over, or of which nobody was told.
+    pub(crate) fn left_behind(&self, tree: &Tree) -> Vec<String> {
+        let lives = |owner| self.sessions.get(&owner).is_some_and(|session| session.end.is_none());
+        let ephemeral = tree.znodes.iter().filter(|(_, znode)| znode.owner != SessionId(0));
+        let left = ephemeral.filter(|(_, znode)| !lives(znode.owner));
+        left.map(|(path, znode)| format!("{path}: {znode}")).collect()
+    }
+}
+
 impl Ledger {
     pub(crate) fn write<R>(&self, change: impl FnOnce(&mut Books) -> R) -> R {
         change(&mut self.books.lock().unwrap_or_else(PoisonError::into_inner))
@@ -333,5 +345,29 @@ impl fmt::Display for Operation {
 impl fmt::Display for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "client {}, session {} of {:?}", self.client, self.id, self.timeout)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::Znode;
+
+    #[test]
+    fn ephemeral_znodes_are_left_behind_unless_their_session_lives() {
+        let mut books = Books::default();
+        for (id, end) in [(5, None), (6, Some((Moment(1), End::Expired)))] {
+            let session = Session::new(0, SessionId(id), Duration::from_secs(3), Moment(0));
+            books.sessions.insert(SessionId(id), Session { end, ..session });
+        }
+        let mut tree = Tree::default();
+        for owner in [0, 5, 6, 7] {
+            let owner = SessionId(owner);
+            let znode = Znode { data: "x".into(), czxid: 1, mzxid: 1, version: 0, owner };
+            tree.znodes.insert(format!("/{owner}"), znode);
+        }
+        let left = books.left_behind(&tree);
+        assert_eq!(left.len(), 2, "{left:?}");
+        assert!(left[0].starts_with("/0x6: ") && left[1].starts_with("/0x7: "), "{left:?}");
     }
 }

@@ -3,28 +3,26 @@
 use core::error::Error;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
 use fastrand::Rng;
 use tokio::runtime::Runtime;
 use zk_harness::{Ensemble, Relay};
-use zk_session::zk_proto::{ConnectString, CreateMode, SessionId};
+use zk_session::zk_proto::{ConnectString, CreateMode};
 
 use crate::connection::Place;
 use crate::drawing::{MIRRORED, ROOT, foundations};
 use crate::faults::Faults;
-use crate::history::{History, Tree, Znode, compare};
+use crate::history::{History, Tree, compare};
 use crate::ledger::Ledger;
 use crate::mirror::{Mirror, Way};
 use crate::options::Options;
-use crate::txn_log::read_folder;
+use crate::truth::{has_lost_itself, logs, tree};
 use crate::worker::Worker;
 
-/// What the ensemble did; what the clients were told is in the ledger then.
-pub(crate) fn soak(options: Options, ledger: &Arc<Ledger>) -> Result<History, Box<dyn Error>> {
+/// What the ensemble did, unless it lost itself; what the clients were told is in the ledger then.
+pub(crate) fn soak(options: Options, ledger: &Arc<Ledger>) -> Result<Option<History>, Box<dyn Error>> {
     let ensemble = servers().start(SERVERS)?;
     let relays =
         (0..SERVERS).map(|server| Relay::start(ensemble.address(server))).collect::<Result<Vec<_>, _>>()?;
@@ -38,23 +36,23 @@ pub(crate) fn soak(options: Options, ledger: &Arc<Ledger>) -> Result<History, Bo
     };
     let mut cast = Cast::new(&place, options);
     cast.play(&ensemble, &relays, options);
+    if has_lost_itself(&ensemble)? {
+        return Ok(None);
+    }
     cast.come_to_rest();
-    let mirrored = read_back(&ensemble, ledger)?.below(MIRRORED);
+    let mirrored = tree(&ensemble, ledger)?.below(MIRRORED);
     cast.catch_up(&mirrored);
     cast.end();
     drop(cast);
-    let tree = read_back(&ensemble, ledger)?;
+    let tree = tree(&ensemble, ledger)?;
     // What a closed client still does in the background is done by then, and its handles are gone.
     drop(runtime);
     drop(place);
     let history = logs(&ensemble)?;
     let differs = compare("the servers have what their logs say", "the tree", &tree, &history.tree(ROOT));
     ledger.write(|books| books.wrong.extend(differs));
-    let owned = tree.znodes.iter().filter(|(_, znode)| znode.owner != SessionId(0));
-    owned.for_each(|(path, znode)| {
-        ledger.violated("ephemeral znodes go with their session", format!("{path}: {znode}"))
-    });
-    Ok(history)
+    let is_lost = has_lost_itself(&ensemble)?;
+    Ok((!is_lost).then_some(history))
 }
 
 /// Small, and with the whole history in their logs.
@@ -145,48 +143,6 @@ impl Cast {
         self.workers.iter_mut().for_each(Worker::end);
         self.mirrors.iter_mut().for_each(Mirror::end);
     }
-}
-
-/// The tree as all servers have it, each asked for itself.
-fn read_back(ensemble: &Ensemble, ledger: &Ledger) -> Result<Tree, Box<dyn Error>> {
-    let mut trees = Vec::new();
-    for server in 0..ensemble.len() {
-        let (client, _) = zk_std::Client::connect(&ensemble.address(server).to_string())?;
-        client.sync("/").wait()?;
-        let mut tree = Tree::default();
-        read_below(&client, ROOT, &mut tree)?;
-        client.close();
-        trees.push(tree);
-    }
-    for (server, tree) in trees.iter().enumerate() {
-        let differs = compare("all servers have one tree", &format!("server {server}"), tree, &trees[0]);
-        ledger.write(|books| books.wrong.extend(differs));
-    }
-    Ok(trees.swap_remove(0))
-}
-
-fn read_below(client: &zk_std::Client, path: &str, tree: &mut Tree) -> Result<(), zk_std::Error> {
-    let (data, children) = (client.get_data(path), client.get_children(path));
-    tree.znodes.insert(path.to_owned(), Znode::from(data.wait()?));
-    for name in children.wait()?.children.iter_str() {
-        read_below(client, &format!("{path}/{name}"), tree)?;
-    }
-    Ok(())
-}
-
-/// Stops the servers, and reads what they have logged.
-fn logs(ensemble: &Ensemble) -> Result<History, Box<dyn Error>> {
-    let mut logs = Vec::new();
-    for server in 0..ensemble.len() {
-        ensemble.stop(server);
-        let folder = ensemble.folder().join(format!("server.{}", server + 1));
-        logs.push(read_folder(&folder.join(Path::new("data/version-2")))?);
-    }
-    let mut history = History::merged(&logs);
-    for server in 0..ensemble.len() {
-        history.add_refused(&String::from_utf8_lossy(&fs::read(ensemble.log_path(server))?));
-    }
-    Ok(history)
 }
 
 const SERVERS: usize = 3;
