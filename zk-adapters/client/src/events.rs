@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use zk_proto::{ServerAddr, SessionId, Ustring, Zxid};
 use zk_session::{DisconnectReason, Event, ExpiredBy, ExpiredReason};
 
-use crate::{AttemptCause, Hub};
+use crate::{AttemptCause, Attempts};
 
 /// What happens to a session, as its application may want to hear it.
 #[derive(Clone, Debug)]
@@ -109,12 +109,12 @@ pub enum SessionEvent {
 impl SessionEvent {
     /// The application's word for what the session says; none if it isn't said here.
     #[expect(clippy::wildcard_enum_match_arm, reason = "requests and watches have their own handles")]
-    pub(crate) fn new(event: Event, hub: &Hub) -> Option<Self> {
+    pub(crate) fn new(event: Event, attempts: &Attempts) -> Option<Self> {
         Some(match event {
             Event::Connected { session_id, negotiated_timeout, read_only, resumed, epoch } => {
                 Self::Connected {
-                    server: hub.server.clone()?,
-                    address: hub.address?,
+                    server: attempts.server()?.clone(),
+                    address: attempts.address()?,
                     session_id,
                     negotiated_timeout,
                     read_only,
@@ -123,7 +123,9 @@ impl SessionEvent {
                 }
             }
             Event::Ready => Self::Ready,
-            Event::Disconnected { reason } => Self::Disconnected { server: hub.server.clone()?, reason },
+            Event::Disconnected { reason } => {
+                Self::Disconnected { server: attempts.server()?.clone(), reason }
+            }
             Event::AllServersFailed { attempts, last_reason } => {
                 Self::AllServersFailed { attempts, last_reason }
             }

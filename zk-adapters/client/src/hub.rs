@@ -1,5 +1,4 @@
 use core::{net::SocketAddr, task::Waker};
-use std::{collections::BTreeMap, sync::Arc};
 
 use zk_proto::{ErrorCode, Request, ServerAddr};
 use zk_session::{
@@ -8,7 +7,7 @@ use zk_session::{
 };
 
 use crate::{
-    AttemptCause, AttemptFailure, DialError, Errand, ErrandId, Error, EventQueue, Lost, Machine, SessionEnd,
+    AttemptFailure, Attempts, DialError, Errand, ErrandId, Error, EventQueue, Lost, Machine, SessionEnd,
     SessionEvent, Slots, Standing, StandingEvent, WatchEnded, Watches,
     errands::{Errands, Tools},
 };
@@ -31,20 +30,13 @@ pub struct Hub {
     pub events: EventQueue,
     /// Wakes the driver; there only while it sleeps.
     pub driver: Option<Waker>,
-    /// The server that is connected to, or being tried.
-    pub server: Option<ServerAddr>,
+    /// The server that is connected to or being tried, and why others were given up.
+    pub attempts: Attempts,
     /// Requests have flowed.
     pub is_established: bool,
-    /// A TLS handshake is under way on the connection.
-    pub is_securing: bool,
     /// How the session ended, once it has.
     pub end: Option<SessionEnd>,
-    /// Which of the server's addresses, while there is a transport.
-    pub(crate) address: Option<SocketAddr>,
-    /// The server has accepted the session on the latest connection.
-    is_accepted: bool,
     errands: Errands,
-    failures: BTreeMap<ServerAddr, AttemptCause>,
 }
 
 /// What a slot is taken for.
@@ -81,14 +73,10 @@ impl Hub {
             standing: Standing::default(),
             events: EventQueue::default(),
             driver: None,
-            server: None,
-            address: None,
-            is_accepted: false,
+            attempts: Attempts::default(),
             errands: Errands::default(),
-            is_securing: false,
             is_established: false,
             end: None,
-            failures: BTreeMap::new(),
         }
     }
 
@@ -205,7 +193,7 @@ impl Hub {
             Event::AbandonedCreate { request, .. } if self.errands.cleans_up_after(request) => {}
             other => {
                 self.take_note(&other, wakeups);
-                if let Some(event) = SessionEvent::new(other, self) {
+                if let Some(event) = SessionEvent::new(other, &self.attempts) {
                     self.push_event(event, wakeups);
                 }
             }
@@ -237,6 +225,7 @@ impl Hub {
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "only milestones are noted")]
     fn take_note(&mut self, event: &Event, wakeups: &mut Wakeups) {
+        self.attempts.take_note(event);
         let end = match *event {
             Event::WatchesRestored { from, to } => {
                 wakeups.wakers.extend(self.standing.tell_gap(from, to));
@@ -244,12 +233,7 @@ impl Hub {
             }
             Event::Ready => {
                 self.is_established = true;
-                self.failures.clear();
                 wakeups.milestone = true;
-                return;
-            }
-            Event::Connected { .. } => {
-                self.is_accepted = true;
                 return;
             }
             Event::Expired { reason, .. } => SessionEnd::Expired { reason },
@@ -267,8 +251,7 @@ impl Hub {
 
     fn end(&mut self, end: SessionEnd, wakeups: &mut Wakeups) {
         self.end.get_or_insert(end);
-        self.server = None;
-        self.address = None;
+        self.attempts.end();
         wakeups.milestone = true;
         wakeups.add(self.events.end());
     }
@@ -281,8 +264,7 @@ impl Hub {
 
     /// A transport is there.
     pub fn opened(&mut self, connection: ConnectionId, address: SocketAddr, now: Instant) {
-        self.address = Some(address);
-        self.is_securing = false;
+        self.attempts.opened(address);
         self.session.handle_connected(connection, now);
     }
 
@@ -294,55 +276,37 @@ impl Hub {
         now: Instant,
         wakeups: &mut Wakeups,
     ) {
-        self.attempt_failed(AttemptCause::Dial(Arc::new(error)), wakeups);
+        let failure = self.attempts.dial_failed(error);
+        self.tell_failure(failure, wakeups);
         self.session.handle_disconnected(connection, now);
     }
 
     /// The transport has ended.
     pub fn lost(&mut self, connection: ConnectionId, lost: Lost, now: Instant, wakeups: &mut Wakeups) {
-        if !self.is_accepted {
-            self.attempt_failed(lost.into(), wakeups);
-        }
+        let failure = self.attempts.lost(lost);
+        self.tell_failure(failure, wakeups);
         self.session.handle_disconnected(connection, now);
     }
 
     /// The session wants to be connected to a server.
     pub fn attempt_begun(&mut self, server: &ServerAddr, wakeups: &mut Wakeups) {
-        self.server = Some(server.clone());
-        self.address = None;
-        self.is_accepted = false;
-        self.is_securing = false;
+        self.attempts.begin(server.clone());
         self.push_event(SessionEvent::Connecting { server: server.clone() }, wakeups);
     }
 
     /// Notes that the session gave up its connection: an attempt that failed, unless it had been accepted on it.
     pub fn attempt_dropped(&mut self, reason: DisconnectReason, wakeups: &mut Wakeups) {
-        if self.is_accepted {
-            return;
+        let failure = self.attempts.dropped(reason);
+        self.tell_failure(failure, wakeups);
+    }
+
+    fn tell_failure(&mut self, failure: Option<AttemptFailure>, wakeups: &mut Wakeups) {
+        if let Some(AttemptFailure { server, cause }) = failure {
+            self.push_event(SessionEvent::AttemptFailed { server, cause }, wakeups);
         }
-        #[cfg(feature = "tls")]
-        if self.is_securing && reason == DisconnectReason::ConnectTimeout {
-            let stalled = DialError::from(crate::TlsError::Stalled);
-            return self.attempt_failed(AttemptCause::Dial(Arc::new(stalled)), wakeups);
-        }
-        self.attempt_failed(AttemptCause::Session(reason), wakeups);
     }
 
-    fn attempt_failed(&mut self, cause: AttemptCause, wakeups: &mut Wakeups) {
-        let Some(server) = self.server.clone() else { return };
-        self.failures.insert(server.clone(), cause.clone());
-        self.push_event(SessionEvent::AttemptFailed { server, cause }, wakeups);
-    }
-
-    /// Why the last attempt at each server failed, since the session was last ready.
-    pub fn failures(&self) -> Vec<AttemptFailure> {
-        self.failures
-            .iter()
-            .map(|(server, cause)| AttemptFailure { server: server.clone(), cause: cause.clone() })
-            .collect()
-    }
-
-    /// Whether the session is connected to `server`.
+    /// Whether a server has accepted the session on the current connection.
     pub fn is_connected(&self) -> bool {
         self.session.state().is_connected()
     }

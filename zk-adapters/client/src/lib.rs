@@ -4,6 +4,7 @@
 //! who writes an adapter there are the typed requests ([`requests`]), the errors and events, and the [`Hub`]: the
 //! session together with the books that lead each outcome to who waits for it.
 
+mod attempts;
 mod errands;
 mod error;
 mod events;
@@ -18,6 +19,7 @@ mod standing;
 mod tls;
 mod watches;
 
+pub use attempts::Attempts;
 pub use errands::{Errand, ErrandId};
 pub use error::{
     AddressError, AttemptCause, AttemptFailure, ConnectError, DialError, Error, Lost, WatchEnded,

@@ -191,7 +191,7 @@ impl Client {
     /// The server that the session is connected to, as the connect string names it.
     pub fn server(&self) -> Option<ServerAddr> {
         let hub = &self.shared().lock().hub;
-        if hub.is_connected() { hub.server.clone() } else { None }
+        hub.attempts.server().filter(|_| hub.is_connected()).cloned()
     }
 
     /// The session's id; none before there is one.
@@ -221,7 +221,7 @@ impl Client {
     }
 
     pub(crate) fn failures(&self) -> Vec<AttemptFailure> {
-        self.shared().lock().hub.failures()
+        self.shared().lock().hub.attempts.failures()
     }
 }
 

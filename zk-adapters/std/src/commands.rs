@@ -3,8 +3,8 @@
 use core::{borrow::Borrow, fmt};
 use std::time::Instant;
 
-use zk_client::NO_LATER;
-use zk_proto::{ConnectString, Request};
+use zk_client::{AttemptFailure, NO_LATER};
+use zk_proto::{ConnectString, Request, ServerAddr};
 use zk_session::{AuthInfo, RequestId, RequestOptions, Session, SubmitError};
 
 use crate::Driver;
@@ -30,6 +30,17 @@ impl Driver {
     /// The session, to look at.
     pub fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// The server that the session is connected to, as the connect string names it.
+    pub fn server(&self) -> Option<&ServerAddr> {
+        self.attempts.server().filter(|_| self.session.state().is_connected())
+    }
+
+    /// Why the last attempt at each server failed, in the order of the servers' names, since the session was last ready. A loop
+    /// that gets no session, or not back what it has lost, finds here what to tell.
+    pub fn failures(&self) -> Vec<AttemptFailure> {
+        self.attempts.failures()
     }
 
     /// The moment, as the session tells it: deadlines are counted from it.

@@ -1,7 +1,7 @@
 use core::time::Duration;
 use std::{collections::VecDeque, net::TcpStream, time::Instant};
 
-use zk_client::{Machine, NO_LATER, Recording};
+use zk_client::{Attempts, DialError, Machine, NO_LATER, Recording};
 use zk_session::{Action, Config, ConnectionId, Epoch, Event};
 
 use crate::{
@@ -43,6 +43,7 @@ pub struct Driver {
     pub(crate) session: Machine,
     pub(crate) epoch: Epoch,
     pub(crate) link: Option<PumpedLink>,
+    pub(crate) attempts: Attempts,
     security: Security,
     pub(crate) events: VecDeque<Event>,
     pub(crate) desk: NewsDesk,
@@ -61,6 +62,7 @@ impl Driver {
             session,
             epoch: Epoch::new(Instant::now()),
             link: None,
+            attempts: Attempts::default(),
             security: Security::default(),
             events: VecDeque::new(),
             desk: NewsDesk::new(wake),
@@ -149,15 +151,22 @@ impl Driver {
     pub(crate) fn take_up(&mut self, news: News, now: zk_session::Instant) {
         match news {
             News::Probed(probe, read_write) => self.session.handle_probed(probe, read_write, now),
-            News::Dialled(connection, transport) => {
+            News::Dialled(connection, outcome) => {
                 let Some(link) = self.link.as_mut().filter(|link| link.connection == connection) else {
                     return;
                 };
-                if link.open(transport) {
-                    self.session.handle_connected(connection, now);
-                } else {
-                    self.link = None;
-                    self.session.handle_disconnected(connection, now);
+                let open =
+                    |(transport, address)| link.open(transport).map(|()| address).map_err(DialError::Lost);
+                match outcome.and_then(open) {
+                    Ok(address) => {
+                        self.attempts.opened(address);
+                        self.session.handle_connected(connection, now);
+                    }
+                    Err(error) => {
+                        self.link = None;
+                        self.attempts.dial_failed(error);
+                        self.session.handle_disconnected(connection, now);
+                    }
                 }
             }
         }
@@ -173,7 +182,10 @@ impl Driver {
     fn carry_out(&mut self, action: Action) {
         self.has_more |= !matches!(action, Action::Emit(_));
         match action {
-            Action::Emit(event) => self.events.push_back(event),
+            Action::Emit(event) => {
+                self.attempts.take_note(&event);
+                self.events.push_back(event);
+            }
             Action::Send { connection, bytes } => {
                 if let Some(link) = self.link.as_mut().filter(|link| link.connection == connection) {
                     link.send(bytes);
@@ -185,15 +197,20 @@ impl Driver {
                 self.link = Some(PumpedLink::new(connection));
                 let limit = self.session.negotiated_timeout();
                 let security = self.security.clone();
-                let open = move || security.secure(&server, dial(&server, limit)?.0, limit);
-                self.desk.send_for(move || News::Dialled(connection, open().ok()));
+                self.attempts.begin(server.clone());
+                let open = move || {
+                    let (stream, address) = dial(&server, limit)?;
+                    Ok((security.secure(&server, stream, limit)?, address))
+                };
+                self.desk.send_for(move || News::Dialled(connection, open()));
             }
             Action::Probe { probe, server } => {
                 let security = self.security.clone();
                 let ask = move || probe::ask(&server, &security).unwrap_or_default();
                 self.desk.send_for(move || News::Probed(probe, ask()));
             }
-            Action::Disconnect { connection, .. } => {
+            Action::Disconnect { connection, reason } => {
+                self.attempts.dropped(reason);
                 self.link.take_if(|link| link.connection == connection);
             }
         }
@@ -201,7 +218,7 @@ impl Driver {
 
     /// Writes once, and reads once if that is asked for.
     fn transfer(&mut self, reads: bool, now: zk_session::Instant) -> Moved {
-        transfer(&mut self.link, &mut self.session, reads, now)
+        transfer(&mut self.link, &mut self.session, &mut self.attempts, reads, now)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What short-lived threads find out for a loop that must not wait for it.
 
-use core::time::Duration;
+use core::{net::SocketAddr, time::Duration};
 use std::{
     sync::{
         Arc,
@@ -9,6 +9,7 @@ use std::{
     thread,
 };
 
+use zk_client::DialError;
 use zk_session::{ConnectionId, ProbeId};
 
 use crate::transport::Transport;
@@ -16,7 +17,7 @@ use crate::transport::Transport;
 /// What a thread has found out.
 pub(crate) enum News {
     /// A transport is there, or none could be had.
-    Dialled(ConnectionId, Option<Transport>),
+    Dialled(ConnectionId, Result<(Transport, SocketAddr), DialError>),
     /// Whether a server is read-write.
     Probed(ProbeId, bool),
 }

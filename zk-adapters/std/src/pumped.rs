@@ -1,8 +1,8 @@
 use core::time::Duration;
-use std::{io, net::TcpStream};
+use std::{io, net::TcpStream, sync::Arc};
 
 use bytes::Bytes;
-use zk_client::Machine;
+use zk_client::{Attempts, Lost, Machine};
 use zk_session::{ConnectionId, Instant};
 
 use crate::{buffer::ReadBuffer, link::is_pause, transport::Transport};
@@ -34,10 +34,11 @@ impl PumpedLink {
         Self { connection, transport: None, outbox, buffer, is_blocking: false }
     }
 
-    /// There is a transport, or none could be had; tells whether it can be used.
-    pub(crate) fn open(&mut self, transport: Option<Transport>) -> bool {
-        self.transport = transport.filter(|transport| transport.socket().set_nonblocking(true).is_ok());
-        self.transport.is_some()
+    /// There is a transport.
+    pub(crate) fn open(&mut self, transport: Transport) -> io::Result<()> {
+        transport.socket().set_nonblocking(true)?;
+        self.transport = Some(transport);
+        Ok(())
     }
 
     pub(crate) fn socket(&self) -> Option<&TcpStream> {
@@ -95,12 +96,13 @@ impl PumpedLink {
 pub(crate) fn transfer(
     current: &mut Option<PumpedLink>,
     session: &mut Machine,
+    attempts: &mut Attempts,
     reads: bool,
     now: Instant,
 ) -> Moved {
     let Some(link) = current else { return Moved::Nothing };
     if let Err(error) = link.set_blocking(false) {
-        return report(current, session, Err(error), now);
+        return report(current, session, attempts, Err(error), now);
     }
     let written = link.write();
     if let Ok(sent) = written {
@@ -110,8 +112,8 @@ pub(crate) fn transfer(
     match (read, written) {
         (Ok(0), Ok(0)) => Moved::Nothing,
         (Ok(0), Ok(_)) => Moved::Written,
-        (Ok(0), Err(error)) => report(current, session, Err(error), now),
-        (read, _) => report(current, session, read, now),
+        (Ok(0), Err(error)) => report(current, session, attempts, Err(error), now),
+        (read, _) => report(current, session, attempts, read, now),
     }
 }
 
@@ -119,6 +121,7 @@ pub(crate) fn transfer(
 pub(crate) fn report(
     current: &mut Option<PumpedLink>,
     session: &mut Machine,
+    attempts: &mut Attempts,
     read: io::Result<usize>,
     now: Instant,
 ) -> Moved {
@@ -127,7 +130,9 @@ pub(crate) fn report(
     match read {
         Ok(0) => return Moved::Nothing,
         Ok(received) => buffer.feed(session, connection, received, now),
-        Err(_) => {
+        Err(error) => {
+            let is_end = error.kind() == io::ErrorKind::UnexpectedEof;
+            attempts.lost(if is_end { Lost::EndOfStream } else { Lost::Io(Arc::new(error)) });
             // Nothing more of the outstanding chunk can leave.
             session.handle_sent(connection, 0, now);
             session.handle_disconnected(connection, now);
@@ -173,9 +178,9 @@ mod tests {
         socket.peek(&mut [0; 3]).unwrap();
         socket.shutdown(Shutdown::Write).unwrap();
         let mut link = PumpedLink::new(connection);
-        assert!(link.open(Some(Transport::Plain(socket))));
+        link.open(Transport::Plain(socket)).unwrap();
         link.send(bytes);
-        let moved = transfer(&mut Some(link), &mut session, false, Instant::ZERO);
+        let moved = transfer(&mut Some(link), &mut session, &mut Attempts::default(), false, Instant::ZERO);
         assert_eq!((moved, session.stats().bytes_received), (Moved::Read, 3));
     }
 }

@@ -57,7 +57,7 @@ fn open(
     }
     let (stream, address) = dial(server, limit)?;
     if shared.security.needs_handshake() && shared.lock().link_of(connection).is_some() {
-        shared.lock().hub.is_securing = true;
+        shared.lock().hub.attempts.securing();
     }
     Ok((shared.security.secure(server, stream, limit)?, address))
 }

@@ -65,7 +65,7 @@ impl Driver {
         let limit = if has_rest || is_asking { limit.min(PATIENCE) } else { limit };
         let read = link.read(Some(limit));
         let now = self.now();
-        let moved = report(&mut self.link, &mut self.session, read, now);
+        let moved = report(&mut self.link, &mut self.session, &mut self.attempts, read, now);
         self.has_more = moved != Moved::Nothing;
         if !self.has_more && self.is_due(now) {
             self.pump();

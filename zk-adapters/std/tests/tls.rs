@@ -143,9 +143,20 @@ fn a_server_that_nobody_trusts_is_refused() {
         return;
     }
     let server = standalone(ClientCertificates::Ignored);
-    let cause = cause(secure(&server, Tls::new(server.certificates().strange_authority())));
-    assert!(matches!(tls_error(&cause), TlsError::Refused(_)), "{cause:?}");
-    assert!(cause.to_string().contains("UnknownIssuer"), "{cause}");
+    let strange = Tls::new(server.certificates().strange_authority());
+    let is_refused = |cause: &AttemptCause| {
+        assert!(matches!(tls_error(cause), TlsError::Refused(_)), "{cause:?}");
+        assert!(cause.to_string().contains("UnknownIssuer"), "{cause}");
+    };
+    is_refused(&cause(secure(&server, strange.clone())));
+
+    let config = Config::new(server.secure_connect_string().parse().expect("a connect string"));
+    let mut driver = Driver::new(config, || ()).tls(strange);
+    let begun = Instant::now();
+    while driver.failures().is_empty() && begun.elapsed() < PATIENCE {
+        driver.wait(PATIENCE);
+    }
+    is_refused(&driver.failures().first().expect("a reason").cause);
 }
 
 #[test]

@@ -181,7 +181,7 @@ impl Client {
     /// The server that the session is connected to, as the connect string names it.
     pub fn server(&self) -> Option<ServerAddr> {
         let hub = self.shared().lock();
-        if hub.is_connected() { hub.server.clone() } else { None }
+        hub.attempts.server().filter(|_| hub.is_connected()).cloned()
     }
 
     /// The session's id; none before there is one.
@@ -211,7 +211,7 @@ impl Client {
     }
 
     pub(crate) fn failures(&self) -> Vec<AttemptFailure> {
-        self.shared().lock().failures()
+        self.shared().lock().attempts.failures()
     }
 }
 

@@ -196,7 +196,7 @@ impl Seen {
     ) {
         match self {
             Self::Nothing => {}
-            Self::Securing => hub.is_securing = true,
+            Self::Securing => hub.attempts.securing(),
             Self::Opened(address) => hub.opened(connection, address, now),
             Self::Failed(error) => hub.dial_failed(connection, error, now, wakeups),
             Self::Moved { sent, received, lost, .. } => {

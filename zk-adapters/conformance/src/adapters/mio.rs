@@ -50,7 +50,7 @@ impl Adapter for Mio {
         match client.0.wait_for(limit, look) {
             Some(Ok(())) => Ok(Box::new(client)),
             Some(Err(end)) => Err(end.into()),
-            None => Err(ConnectError::TimedOut { limit, failures: client.0.lock().failures() }),
+            None => Err(ConnectError::TimedOut { limit, failures: client.0.lock().attempts.failures() }),
         }
     }
 }
