@@ -15,12 +15,12 @@ use crate::{
 #[derive(Clone, Default)]
 #[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
 pub(crate) struct Outbox {
-    /// Each with what comes before it, and after the one before it.
-    actions: VecDeque<(Before, Action)>,
+    /// What comes before all actions.
+    first: Between,
+    /// Each with what comes behind it, and before the next one.
+    actions: VecDeque<(Action, Between)>,
     /// Events of watches are many and small.
     heard: VecDeque<Heard>,
-    /// What comes after the last action.
-    rest: Before,
     /// What unread replies lie in; nothing, if there are none.
     frames: Frames,
 }
@@ -45,7 +45,7 @@ enum Mark {
 /// What isn't kept as an action.
 #[derive(Clone, Copy, Default)]
 #[cfg_attr(feature = "model", derive(PartialEq, Eq, Hash))]
-struct Before {
+struct Between {
     /// So many events of watches, with the replies between them.
     heard: u32,
     /// So many unread replies after those.
@@ -63,28 +63,34 @@ enum Next {
 impl Outbox {
     #[inline]
     pub(crate) fn push(&mut self, action: Action) {
-        self.actions.push_back((core::mem::take(&mut self.rest), action));
+        self.actions.push_back((action, Between::default()));
     }
 
-    /// Puts in a reply that lies in the frames to be kept next.
+    /// Puts in so many replies that lie in the frames to be kept next.
     #[inline]
-    pub(crate) fn push_unread(&mut self) {
-        self.rest.replies += 1;
+    pub(crate) fn push_unread(&mut self, replies: u32) {
+        self.last().replies += replies;
     }
 
     #[inline(always)]
     pub(crate) fn push_heard(&mut self, event: WatchEvent) {
-        let replies = core::mem::take(&mut self.rest.replies);
+        let last = self.last();
+        last.heard += 1;
+        let replies = core::mem::take(&mut last.replies);
         self.heard.push_back(Heard { replies, _mark: Mark::Something, event });
-        self.rest.heard += 1;
+    }
+
+    /// What comes after all actions.
+    #[inline(always)]
+    fn last(&mut self) -> &mut Between {
+        self.actions.back_mut().map_or(&mut self.first, |(_, behind)| behind)
     }
 
     /// What is next; a reply counts as told from now on.
     #[inline(always)]
     fn next(&mut self) -> Next {
-        let before = before(&mut self.actions, &mut self.rest);
-        let (replies, next) = if before.heard == 0 {
-            (&mut before.replies, Next::Action)
+        let (replies, next) = if self.first.heard == 0 {
+            (&mut self.first.replies, Next::Action)
         } else if let Some(Heard { replies, .. }) = self.heard.front_mut() {
             (replies, Next::Heard)
         } else {
@@ -99,13 +105,14 @@ impl Outbox {
 
     #[inline(always)]
     fn pop_heard(&mut self) -> Option<Heard> {
-        before(&mut self.actions, &mut self.rest).heard -= 1;
+        self.first.heard -= 1;
         self.heard.pop_front()
     }
 
     #[inline(always)]
     fn pop_action(&mut self) -> Option<Action> {
-        let (_, action) = self.actions.pop_front()?;
+        let (action, behind) = self.actions.pop_front()?;
+        self.first = behind;
         Some(action)
     }
 
@@ -131,7 +138,7 @@ impl Outbox {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiting() == 0 && self.rest.replies == 0
+        self.waiting() == 0 && self.first.replies == 0
     }
 
     /// Gives memory back that an emptied outbox still holds.
@@ -140,12 +147,6 @@ impl Outbox {
             *self = Self::default();
         }
     }
-}
-
-/// What comes before the first action, or is all there is.
-#[inline(always)]
-fn before<'a>(actions: &'a mut VecDeque<(Before, Action)>, rest: &'a mut Before) -> &'a mut Before {
-    actions.front_mut().map_or(rest, |(before, _)| before)
 }
 
 impl Session {
@@ -167,8 +168,7 @@ impl Session {
     /// Whether [`poll_event`](Self::poll_event) tells what comes next.
     #[inline]
     pub fn has_event(&self) -> bool {
-        let before = self.outbox.actions.front().map_or(&self.outbox.rest, |(before, _)| before);
-        before.heard > 0 || before.replies > 0
+        self.outbox.first.heard > 0 || self.outbox.first.replies > 0
     }
 
     /// What comes next, if it is an event of a watch or a successful reply that hasn't been read yet: they are most of what

@@ -125,7 +125,7 @@ impl Session {
         let knows_all = connection.has_remove_watches && self.dialects.has_create2;
         let is_known = |op| knows_all || !unwatch::proves_remove_watches(op);
         let mut zxid = self.identity.last_zxid;
-        let mut sent_at = None;
+        let (mut count, mut sent_at) = (0, None);
         while let Some(header) = frames.peek_reply().filter(|header| header.err == ErrorCode::OK) {
             let place = frames.place();
             let Some(plain) = self.requests.answer_plain(&header, place, is_known, answerable) else { break };
@@ -134,11 +134,12 @@ impl Session {
             }
             zxid = if planted!(ZxidsFall) { header.zxid } else { zxid.max(header.zxid) };
             sent_at = Some(plain.sent_at);
-            self.stats.ended += 1;
-            self.outbox.push_unread();
+            count += 1;
             frames.pass();
         }
         if let Some(sent_at) = sent_at {
+            self.stats.ended += u64::from(count);
+            self.outbox.push_unread(count);
             self.connection.iter_mut().for_each(Connection::note_answer);
             self.note_answer(sent_at, zxid);
         }

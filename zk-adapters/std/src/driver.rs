@@ -99,11 +99,20 @@ impl Driver {
     /// however much it is. Connections are begun and given up here too, in the order in which the session says so.
     #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
+        if self.events.is_empty() && (self.session.has_event() || !self.find_event()) {
+            self.session.poll_event()
+        } else {
+            self.events.pop_front()
+        }
+    }
+
+    /// Does what the session says until there is an event, if any comes; tells whether it is one to be taken from here.
+    fn find_event(&mut self) -> bool {
         while self.events.is_empty() && !self.session.has_event() {
-            let action = self.session.poll_action()?;
+            let Some(action) = self.session.poll_action() else { break };
             self.carry_out(action);
         }
-        if self.events.is_empty() { self.session.poll_event() } else { self.events.pop_front() }
+        !self.events.is_empty()
     }
 
     /// Moves what can be moved without waiting, and acts upon time. What has come is told before more is read.
