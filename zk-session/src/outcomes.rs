@@ -37,15 +37,15 @@ impl Session {
     #[inline]
     pub(crate) fn admit(&self, request: &Request, epoch: Option<u64>) -> Result<Admissible, SubmitError> {
         self.admit_any()?;
+        if let Some(asked) = epoch.filter(|&asked| asked != self.epoch) {
+            return Err(SubmitError::StaleEpoch { asked, current: self.epoch });
+        }
         let admissible = admission::check(request)?;
         let limit = self.config.max_watches;
         if admissible.asks_for_watch && self.watches.len() + self.watches_asked_for >= limit {
             return Err(SubmitError::TooManyWatches { limit });
         }
-        match epoch {
-            Some(asked) if asked != self.epoch => Err(SubmitError::StaleEpoch { asked, current: self.epoch }),
-            _ => Ok(admissible),
-        }
+        Ok(admissible)
     }
 
     /// Whether the request fits into a frame and into the queue, and what may have to be queued again does.
