@@ -101,9 +101,13 @@ impl Session {
         self.read_replies();
         while self.outbox.waiting() < enough && self.is_current(current) {
             // Events come in floods: what is looked up for replies would be in vain before each.
-            if frames.peek_reply().is_none_or(|header| header.xid != ReplyHeader::EVENT_XID) {
-                self.on_plain_replies(&mut frames);
+            let header = frames.peek_reply().filter(|_| self.state != State::Associating);
+            if let Some(ReplyHeader { xid: ReplyHeader::EVENT_XID, zxid, .. }) = header {
+                self.on_notification(zxid, frames.record(frames.place()));
+                frames.pass();
+                continue;
             }
+            self.on_plain_replies(&mut frames);
             let Some(reader) = frames.next() else { break };
             self.on_payload(reader);
         }
