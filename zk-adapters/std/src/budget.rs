@@ -15,7 +15,7 @@ fn the_drivers_are_within_their_budget_and_as_long_as_documented() {
     let driver: usize = driver.into_iter().map(lines_of_code).sum();
     let threads = [include_str!("ticker.rs"), include_str!("reader.rs"), include_str!("writer.rs")];
     let threads: usize = threads.into_iter().map(lines_of_code).sum();
-    assert!(driver <= 330 && threads <= 200, "{driver} {threads}");
+    assert!(driver <= 340 && threads <= 200, "{driver} {threads}");
     let documented = DOCUMENTATION.replace("\n//! ", " ");
     assert!(documented.contains(&format!("its threads ({threads} lines of code)")), "{threads}");
     assert!(documented.contains(&format!("a loop of one's own ({driver} lines)")), "{driver}");

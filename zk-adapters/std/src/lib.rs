@@ -36,7 +36,7 @@
 //!
 //! # Size
 //!
-//! What drives a session here are its threads (193 lines of code), or the [`Driver`] for a loop of one's own (327
+//! What drives a session here are its threads (193 lines of code), or the [`Driver`] for a loop of one's own (334
 //! lines). The crate depends on 17 others: three of its own family, five that are there only to build it, and nine that
 //! are `bytes`, `thiserror`, and `md-5` for SASL with what that needs. The feature `tls` adds rustls.
 
