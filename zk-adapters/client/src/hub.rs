@@ -251,7 +251,6 @@ impl Hub {
 
     fn end(&mut self, end: SessionEnd, wakeups: &mut Wakeups) {
         self.end.get_or_insert(end);
-        self.attempts.end();
         wakeups.milestone = true;
         wakeups.add(self.events.end());
     }
@@ -336,6 +335,7 @@ impl Hub {
         wakeups.wakers.extend(self.watches.end_all());
         wakeups.wakers.extend(self.standing.end_all(WatchEnded::DriverGone));
         self.push_event(SessionEvent::DriverGone, wakeups);
+        self.attempts.end();
         self.end(SessionEnd::DriverGone, wakeups);
     }
 }

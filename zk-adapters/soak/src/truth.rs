@@ -79,18 +79,20 @@ pub(crate) fn logs(ensemble: &Ensemble) -> Result<History, Box<dyn Error>> {
         logs.push(read_folder(&folder.join(Path::new("data/version-2")))?);
     }
     let mut history = History::merged(&logs);
-    for server in 0..ensemble.len() {
-        history.add_refused(&String::from_utf8_lossy(&fs::read(ensemble.log_path(server))?));
-    }
+    reports(ensemble)?.iter().for_each(|report| history.add_refused(report));
     Ok(history)
 }
 
 /// Whether a leader has taken the acknowledgement of a transaction for that of its own election. Its followers have logged then
 /// what it sent them, but don't serve it; the next leader begins without it, and whoever is restarted has it again.
 pub(crate) fn has_lost_itself(ensemble: &Ensemble) -> io::Result<bool> {
-    let logs = (0..ensemble.len()).map(|server| fs::read(ensemble.log_path(server)));
-    let logs = logs.collect::<Result<Vec<_>, _>>()?;
-    Ok(logs.iter().any(|log| String::from_utf8_lossy(log).contains(MISTAKEN)))
+    Ok(reports(ensemble)?.iter().any(|report| report.contains(MISTAKEN)))
+}
+
+/// What each server says of itself.
+fn reports(ensemble: &Ensemble) -> io::Result<Vec<String>> {
+    let reports = (0..ensemble.len()).map(|server| fs::read(ensemble.log_path(server)));
+    reports.map(|report| Ok(String::from_utf8_lossy(&report?).into_owned())).collect()
 }
 
 /// What is wrong with an ensemble that has lost itself.

@@ -48,7 +48,7 @@ fn connect(config: Config, limit: Duration, turn: fn(&mut Driver)) -> Result<Box
         let own = thread::current();
         let driver = Driver::new(config, move || own.unpark());
         let (replies, watches) = (HashMap::new(), HashMap::new());
-        Application { driver, tell, establish, replies, watches, end: None, server: None }
+        Application { driver, tell: Some(tell), establish, replies, watches, end: None, server: None }
             .run(&commands, turn);
     });
     let client = DriverClient { command, thread: application.thread().clone(), events };
@@ -65,7 +65,8 @@ type Command = Box<dyn FnOnce(&mut Application) + Send>;
 /// The books of an application: who waits for what.
 struct Application {
     driver: Driver,
-    tell: Sender<SessionEvent>,
+    /// Until the session has ended.
+    tell: Option<Sender<SessionEvent>>,
     /// Told when the session is established, or how it ended.
     establish: Sender<Option<SessionEnd>>,
     replies: HashMap<RequestId, Sender<Result<Response, Error>>>,
@@ -127,11 +128,12 @@ impl Application {
             Event::Closed { confirmed } => self.end = Some(SessionEnd::Closed { confirmed: *confirmed }),
             _ => {}
         }
+        if let (Some(event), Some(tell)) = (self.word_for(event), &self.tell) {
+            _ = tell.send(event);
+        }
         if self.end.is_some() {
             _ = self.establish.send(self.end);
-        }
-        if let Some(event) = self.word_for(event) {
-            _ = self.tell.send(event);
+            self.tell = None;
         }
     }
 
@@ -210,13 +212,9 @@ impl Client for DriverClient {
     }
 
     fn event(&self) -> Option<SessionEvent> {
-        match self.events.recv_timeout(Duration::ZERO) {
-            Ok(event) => Some(event),
-            Err(_) if self.ask(|own| own.end).is_some() => self.events.try_recv().ok(),
-            Err(RecvTimeoutError::Timeout) => {
-                Some(self.events.recv_timeout(PATIENCE).expect("it takes no longer than a minute"))
-            }
-            Err(RecvTimeoutError::Disconnected) => None,
+        match self.events.recv_timeout(PATIENCE) {
+            Err(RecvTimeoutError::Timeout) => panic!("it takes no longer than a minute"),
+            event => event.ok(),
         }
     }
 
